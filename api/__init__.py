@@ -1,0 +1,1 @@
+"""The HTTP edge: one blueprint per service over one boundary (`http.py`). No SQL lives here."""

@@ -1,0 +1,217 @@
+"""The boundary of every trigger: JSON in, JSON out, refusals as problem details, one log line per request.
+
+Nothing about HTTP is known further in; nothing here knows a service.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from io import BytesIO
+from typing import Any, Final, NamedTuple, TypeVar
+
+import azure.functions as func
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.errors import (
+    ConflictError,
+    InvalidError,
+    LengthRequiredError,
+    NotFoundError,
+    RefusalError,
+    TooLargeError,
+    UnavailableError,
+    Violation,
+)
+from persistence.database import error_code, retry_lost_races
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""Largest request body that is read."""
+
+RETRY_AFTER_SECONDS: Final = 5
+"""What a 503 advises its caller to wait."""
+
+logger = logging.getLogger("rollbook")
+
+R = TypeVar("R", bound="Request")
+
+
+class Request(BaseModel):
+    """A request body: unknown keys are refused, nothing is coerced, and no message repeats what was sent."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
+        """The broken rules among keys that come or stay away together, whatever their values."""
+        yield from ()
+
+
+class Answer(NamedTuple):
+    """What a handler answers: a JSON object, or its encoded bytes."""
+
+    body: Mapping[str, object] | bytes
+    status: int = 200
+
+
+_STATUSES: Final[tuple[tuple[type[RefusalError], int, str], ...]] = (
+    (InvalidError, 400, "The request is not valid"),
+    (NotFoundError, 404, "Not found"),
+    (ConflictError, 409, "Conflict with what is stored"),
+    (LengthRequiredError, 411, "Content-Length is required"),
+    (TooLargeError, 413, "The body is too large"),
+    (UnavailableError, 503, "The database is not available"),
+)
+
+
+def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Callable[..., func.HttpResponse]]:
+    """Makes a handler of parsed requests into a function that Azure Functions can call.
+
+    The handler runs again as a whole when its transaction lost a race.
+    """
+
+    def decorate(handler: Callable[[R], Answer]) -> Callable[..., func.HttpResponse]:
+        # Not functools.wraps: the worker would read the handler's parameters in place of these.
+        def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            started = time.perf_counter_ns()
+            code = ""
+            try:
+                request = _read(req, request_model)
+                answer = retry_lost_races(partial(handler, request))
+                response = _respond(answer.body, answer.status)
+            except RefusalError as refusal:
+                code = refusal.code
+                response = _refuse(refusal, context.invocation_id)
+            except Exception as error:
+                code = "internal-error"
+                _log_unexpected(error, invoke.__name__, context.invocation_id)
+                response = _problem(500, code, "Internal error", "The request failed.", context.invocation_id)
+            _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
+            return response
+
+        invoke.__name__ = invoke.__qualname__ = handler.__name__
+        invoke.__module__ = handler.__module__
+        invoke.__doc__ = handler.__doc__
+        return invoke
+
+    return decorate
+
+
+def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
+    """The JSON object `{key: [...]}` of all that the batches hold, encoded batch by batch.
+
+    A buffer that grows holds the answer once; joining its parts would hold it twice and stop every other thread.
+    """
+    buffer = BytesIO()
+    buffer.write(b'{"' + key.encode() + b'":[')
+    separator = b""
+    for batch in batches:
+        buffer.write(separator)
+        buffer.write(memoryview(orjson.dumps(batch))[1:-1])
+        separator = b","
+    buffer.write(b"]}")
+    return buffer.getvalue()
+
+
+# ---- in
+
+
+def _read(req: func.HttpRequest, request_model: type[R]) -> R:
+    body = req.get_body()
+    if not body and "transfer-encoding" in req.headers:
+        # The host hands a chunked body over empty: it must not be read as a request without one.
+        raise LengthRequiredError("length-required", "Send the body with a Content-Length, not in chunks.")
+    if len(body) > BODY_BYTES_MAX:
+        raise TooLargeError("body-too-large", f"The body has more than {BODY_BYTES_MAX:,} bytes.")
+    try:
+        content = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError:
+        raise InvalidError("body-not-json", "The body is not JSON in UTF-8.") from None
+    if not isinstance(content, dict):
+        raise InvalidError("body-not-object", "The body is not a JSON object.")
+    violations = list(request_model.check_keys(frozenset(content)))
+    try:
+        request = request_model.model_validate(content)
+    except ValidationError as error:
+        violations += [violation for details in error.errors(include_url=False) for violation in _violations(details)]
+    if violations:
+        raise InvalidError("body-invalid", "The body breaks the rules that errors lists.", violations=violations)
+    return request
+
+
+# pydantic's types of errors, as codes of ours; a type that is missing here keeps its name.
+_CODES: Final = {
+    "missing": ("missing-key", "This key is required."),
+    "extra_forbidden": ("unknown-key", "This key is not known here."),
+    "bool_type": ("wrong-type", "This must be true or false."),
+    "int_type": ("wrong-type", "This must be a whole number."),
+    "string_type": ("wrong-type", "This must be a JSON string."),
+    "model_type": ("wrong-type", "This must be a JSON object."),
+}
+
+
+def _violations(details: ErrorDetails) -> Iterator[Violation]:
+    """One of pydantic's errors as violations; a domain rule may have found several inside one field."""
+    pointer = "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in details["loc"])
+    refusal = details.get("ctx", {}).get("error")
+    if isinstance(refusal, RefusalError):
+        for violation in refusal.violations or [Violation("", refusal.code, refusal.detail)]:
+            yield violation._replace(pointer=pointer + violation.pointer)
+    else:
+        code, detail = _CODES.get(details["type"], (details["type"].replace("_", "-"), details["msg"]))
+        yield Violation(pointer, code, detail)
+
+
+# ---- out
+
+
+def _respond(
+    body: Mapping[str, object] | bytes, status: int, *, mimetype: str = "application/json", **headers: str
+) -> func.HttpResponse:
+    return func.HttpResponse(
+        body if isinstance(body, bytes) else orjson.dumps(body),
+        status_code=status,
+        headers={"Cache-Control": "no-store", **headers},
+        mimetype=mimetype,
+    )
+
+
+def _refuse(refusal: RefusalError, invocation_id: str) -> func.HttpResponse:
+    status, title = next((status, title) for kind, status, title in _STATUSES if isinstance(refusal, kind))
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(refusal, UnavailableError) else {}
+    members = {"errors": [violation._asdict() for violation in refusal.violations], **refusal.members}
+    return _problem(status, refusal.code, title, refusal.detail, invocation_id, members, headers)
+
+
+def _problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    invocation_id: str,
+    members: Mapping[str, object] = {"errors": []},  # noqa: B006 - never changed
+    headers: Mapping[str, str] = {},  # noqa: B006
+) -> func.HttpResponse:
+    """Problem details (RFC 9457). The only place that knows the shape of a refusal's body."""
+    problem = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "instance": invocation_id}
+    return _respond({**problem, **members}, status, mimetype="application/problem+json", **headers)
+
+
+# ---- log: never names, numbers, PANs, or the texts of exceptions, which repeat values
+
+
+def _log_request(function: str, status: int, code: str, started: int, invocation_id: str) -> None:
+    milliseconds = (time.perf_counter_ns() - started) / 1e6
+    outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
+    logger.info("%s %s %d %.1f ms %s %s", function, outcome, status, milliseconds, invocation_id, code)
+
+
+def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    logger.error("%s error %s %s %s %s", function, type(error).__name__, error_code(error) or "-", where, invocation_id)

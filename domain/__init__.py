@@ -1,0 +1,1 @@
+"""The rules of every service as plain functions: no I/O, no clock, no settings, standard library only."""

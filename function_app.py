@@ -1,0 +1,31 @@
+"""The function app: opens the database and registers the blueprint of every enabled service."""
+
+import atexit
+import importlib
+
+import azure.functions as func
+
+import settings
+from persistence import database
+
+# Imported only where enabled: an import is paid for at every cold start.
+BLUEPRINTS = {
+    "users": "api.users",
+}
+
+
+def build(enabled: settings.Settings) -> func.FunctionApp:
+    """The app of the enabled services over their database. Refuses with `SettingsError`."""
+    if unknown := [name for name in enabled.services if name not in BLUEPRINTS]:
+        raise settings.SettingsError(
+            f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}."
+        )
+    function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    for name in enabled.services:
+        function_app.register_functions(importlib.import_module(BLUEPRINTS[name]).blueprint)
+    database.connect(enabled.database_url, threads=enabled.threads)
+    return function_app
+
+
+app = build(settings.current())
+atexit.register(database.close)

@@ -1,0 +1,349 @@
+"""The tables of managers and of users' versions, and the statements over them.
+
+Every statement is built once: at import, or once for each combination of filters or of changed columns. The
+predicates of the filtered indexes (`is_active = 1`) stand in them as literals, or neither engine uses the indexes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    CHAR,
+    Connection,
+    CursorResult,
+    Index,
+    Table,
+    Unicode,
+    bindparam,
+    delete,
+    event,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
+from sqlmodel import Field, SQLModel, col
+
+from domain.errors import LostRaceError
+from domain.users import Changes, CurrentUser, UpdatePlan, UserRecord, mob_num_taken
+from persistence.database import RowId, UtcText, UuidText, first_rows, is_one_of, locking, refusing_duplicates
+
+ROWS_AT_ONCE: Final = 1000
+"""How many records a listing fetches, and hands on, at a time."""
+
+
+class ManagerRow(SQLModel, table=True):
+    """A manager to whom users can be assigned."""
+
+    __tablename__: ClassVar[str] = "managers"
+
+    manager_id: str = Field(primary_key=True, sa_type=UuidText)
+    full_name: str = Field(sa_type=Unicode(400))  # UTF-16 units: twice the limit in code points
+    is_active: bool
+    created_at: str = Field(sa_type=UtcText)
+    updated_at: str | None = Field(default=None, sa_type=UtcText)
+
+
+class UserRow(SQLModel, table=True):
+    """One version of a user."""
+
+    __tablename__: ClassVar[str] = "users"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
+    user_id: str = Field(sa_type=UuidText)
+    version: int
+    manager_id: str | None = Field(default=None, foreign_key="managers.manager_id", sa_type=UuidText)
+    full_name: str = Field(sa_type=Unicode(400))
+    mob_num: str = Field(sa_type=CHAR(10))
+    pan_num: str = Field(sa_type=CHAR(10))
+    created_at: str = Field(sa_type=UtcText)
+    updated_at: str | None = Field(default=None, sa_type=UtcText)
+    is_active: bool
+
+
+USERS: Final[Table] = SQLModel.metadata.tables["users"]
+MANAGERS: Final[Table] = SQLModel.metadata.tables["managers"]
+_CURRENT = USERS.c.is_active
+_SUPERSEDED = not_(USERS.c.is_active)
+
+
+def _filtered_index(name: str, column: str, where: str, *, unique: bool) -> None:
+    Index(name, USERS.c[column], unique=unique, sqlite_where=text(where), mssql_where=text(where))
+
+
+# Every write pays for each index: none has rows that no query seeks in it.
+_filtered_index("ux_users_current_user_id", "user_id", "is_active = 1", unique=True)
+_filtered_index("ux_users_current_mob_num", "mob_num", "is_active = 1", unique=True)
+_filtered_index("ix_users_superseded_user_id", "user_id", "is_active = 0", unique=False)
+# Both engines append the row's key, so that these give the order of a listing: created_at, then id.
+Index("ix_users_manager_id", USERS.c.manager_id, USERS.c.created_at)
+Index("ix_users_created_at", USERS.c.created_at)
+
+_SEEDED_AT = "2026-01-01T00:00:00.000000Z"
+SEED_MANAGERS: Final = [
+    {
+        "manager_id": f"11111111-1111-4111-8111-11111111111{digit}",
+        "full_name": full_name,
+        "is_active": is_active,
+        "created_at": _SEEDED_AT,
+        "updated_at": None if is_active else _SEEDED_AT,
+    }
+    for digit, full_name, is_active in (
+        (1, "Asha Rao", True),
+        (2, "Vikram Shah", True),
+        (3, "Meera Iyer", True),
+        (4, "Rohan Das", True),
+        (5, "Farah Khan", False),
+    )
+]
+"""Managers to try the service with; `sql/users/` has the same for SQL Server."""
+
+
+@event.listens_for(MANAGERS, "after_create")
+def _seed(table: Table, connection: Connection, **_: object) -> None:
+    connection.execute(insert(table), SEED_MANAGERS)
+
+
+# ---- managers
+
+
+_FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bindparam("manager_id"))
+
+
+def find_manager_activity(connection: Connection, manager_id: str | None) -> bool | None:
+    """Whether the manager is active, or None where there is no such manager."""
+    return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
+
+
+# ---- create
+
+_INSERT = insert(USERS).inline()
+_NEW = {column.name: bindparam(column.name, type_=column.type) for column in USERS.c if column.name != "id"}
+# The manager is looked up by the insert itself: one statement, and nobody can retire the manager in between.
+_INSERT_UNDER_MANAGER = insert(USERS).from_select(
+    list(_NEW), select(*_NEW.values()).where(MANAGERS.c.manager_id == _NEW["manager_id"], MANAGERS.c.is_active)
+)
+
+
+def insert_user(connection: Connection, user: UserRecord) -> bool:
+    """Stores the first version of a user; False, and nothing stored, where its manager is unknown or not active.
+
+    Refuses a `mob_num` that an active user has.
+    """
+    statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
+    with refusing_duplicates(mob_num_taken(pointer="/mob_num")):
+        return connection.execute(statement, {**user, "version": 1}).rowcount == 1
+
+
+# ---- get
+
+
+class Filters(NamedTuple):
+    """Which records a listing has; what is None filters nothing. `mob_num` stands for the user who holds it now."""
+
+    user_id: str | None = None
+    mob_num: str | None = None
+    manager_id: str | None = None
+    is_active: bool | None = None
+
+
+class Position(NamedTuple):
+    """A place in the order of a listing: behind the record with this `created_at` and row `id`."""
+
+    created_at: str
+    id: int
+
+
+_RECORD = [USERS.c[name] for name in (*UserRecord.__annotations__, "id")]
+
+
+def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRecord]]:
+    """Every matching record, oldest first, up to `ROWS_AT_ONCE` at a time."""
+    result = _list(connection, filters)
+    while True:
+        rows = result.fetchmany(ROWS_AT_ONCE)
+        if rows:
+            yield _records(rows)
+        if len(rows) < ROWS_AT_ONCE:  # asking again only to hear that nothing is left costs a lookup a tenth
+            return
+
+
+def list_page(
+    connection: Connection, filters: Filters, limit: int, after: Position | None
+) -> tuple[list[UserRecord], Position | None]:
+    """At most `limit` matching records behind `after`, and the position of the next page unless there is none."""
+    rows = _list(connection, filters, row_limit=limit + 1, after=after).fetchall()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return _records(rows), Position(rows[-1].created_at, rows[-1].id) if more else None
+
+
+def _records(rows: Sequence[Any]) -> list[UserRecord]:
+    # A literal: building 100,000 of them through zip() or _mapping takes twice as long.
+    return [
+        {
+            "user_id": user_id,
+            "manager_id": manager_id,
+            "full_name": full_name,
+            "mob_num": mob_num,
+            "pan_num": pan_num,
+            "created_at": created_at,
+            "updated_at": updated_at,
+            "is_active": is_active,
+        }
+        for user_id, manager_id, full_name, mob_num, pan_num, created_at, updated_at, is_active, _ in rows
+    ]
+
+
+def _list(
+    connection: Connection, filters: Filters, *, row_limit: int | None = None, after: Position | None = None
+) -> CursorResult[Any]:
+    values: dict[str, object] = {
+        key: value for key, value in filters._asdict().items() if value is not None and key != "is_active"
+    }
+    statement = _list_statement(frozenset(values), filters.is_active, row_limit is not None, after is not None)
+    if row_limit is not None:
+        values["row_limit"] = row_limit
+    if after is not None:
+        values |= {"after_created_at": after.created_at, "after_id": after.id}
+    return connection.execute(statement, values)
+
+
+@functools.cache
+def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool, has_after: bool) -> Executable:
+    conditions = [USERS.c[key] == bindparam(key) for key in sorted(keys - {"mob_num"})]
+    if "mob_num" in keys:
+        holder = USERS.alias("holder")
+        held = select(holder.c.user_id).where(holder.c.mob_num == bindparam("mob_num"), holder.c.is_active)
+        conditions.append(USERS.c.user_id == held.scalar_subquery())
+    if has_after:
+        conditions += [
+            USERS.c.created_at >= bindparam("after_created_at"),  # a range of the index; the next line cannot be one
+            or_(USERS.c.created_at > bindparam("after_created_at"), USERS.c.id > bindparam("after_id")),
+        ]
+    records = select(*_RECORD).where(*conditions)
+    if is_active is not None:
+        records = records.where(_CURRENT if is_active else _SUPERSEDED)
+    elif keys & {"user_id", "mob_num"}:  # both filtered indexes of user_id
+        versions = union_all(records.where(_SUPERSEDED), records.where(_CURRENT)).subquery()
+        records = select(versions)
+    ordered = records.order_by(records.selected_columns.created_at, records.selected_columns.id)
+    return first_rows(ordered) if is_page else ordered
+
+
+# ---- delete
+
+
+def delete_user(connection: Connection, key: str, value: str) -> str | None:
+    """Deletes every version of the user whose current version has `value` in the column `key`.
+
+    Returns the `user_id`, or None where there is no such user.
+    """
+    user_id: str | None = connection.execute(_delete_current(key), {key: value}).scalar()
+    if user_id is not None:
+        connection.execute(_DELETE_SUPERSEDED, {"user_id": user_id})
+    elif connection.execute(_find_current(key), {key: value}).first():
+        raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and did not see the new one
+    return user_id
+
+
+@functools.cache
+def _delete_current(key: str) -> Executable:
+    return delete(USERS).where(USERS.c[key] == bindparam(key), _CURRENT).returning(USERS.c.user_id)
+
+
+@functools.cache
+def _find_current(key: str) -> Select[Any]:
+    return select(USERS.c.id).where(USERS.c[key] == bindparam(key), _CURRENT)
+
+
+_DELETE_SUPERSEDED = delete(USERS).where(USERS.c.user_id == bindparam("user_id"), _SUPERSEDED)
+
+
+# ---- update
+
+_LOAD = locking(
+    select(*(USERS.c[name] for name in CurrentUser._fields)).where(is_one_of(USERS.c.user_id, "user_ids"), _CURRENT),
+    USERS,
+)
+# The manager rides along: an update of one user has three statements to spend.
+_LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
+
+
+def load_for_update(
+    connection: Connection, user_ids: Sequence[str], manager_id: str | None
+) -> tuple[list[CurrentUser], bool | None]:
+    """The current versions of those users that exist, and whether the manager is active (None: there is none).
+
+    The rows stay locked until the transaction ends.
+    """
+    ids = orjson.dumps(user_ids).decode()
+    if manager_id is None:
+        return [CurrentUser._make(row) for row in connection.execute(_LOAD, {"user_ids": ids})], None
+    rows = connection.execute(_LOAD_WITH_MANAGER, {"user_ids": ids, "manager_id": manager_id}).fetchall()
+    activity = rows[0][-1] if rows else find_manager_activity(connection, manager_id)
+    return [CurrentUser._make(row[:-1]) for row in rows], activity
+
+
+def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:
+    """Writes what was planned at `now` (a timestamp).
+
+    Refuses a `mob_num` that another active user has, and with `LostRaceError` a row that is not as it was loaded.
+    """
+    keys = frozenset(changes)
+    new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
+    taken = mob_num_taken(pointer="/update_data/mob_num") if "mob_num" in changes else LostRaceError()
+    with refusing_duplicates(taken):
+        if plan.in_place:
+            _write(connection, _set_in_place(keys), plan.in_place, new)
+        if plan.superseded:
+            _write(connection, _CLOSE, plan.superseded, {"now": now})
+            _write(connection, _open_next(keys), plan.superseded, new)
+
+
+def _write(connection: Connection, statement: Executable, row_ids: list[int], values: dict[str, object]) -> None:
+    result = connection.execute(statement, {**values, "row_ids": orjson.dumps(row_ids).decode()})
+    if result.rowcount != len(row_ids):
+        raise LostRaceError
+
+
+@functools.cache
+def _set_in_place(keys: frozenset[str]) -> Update:
+    statement = update(USERS).where(is_one_of(USERS.c.id, "row_ids"), _CURRENT)
+    if "manager_id" in keys:  # a manager who came meanwhile must not be overwritten without a new version
+        new = bindparam("new_manager_id", type_=USERS.c.manager_id.type)
+        statement = statement.where(func.coalesce(USERS.c.manager_id, new) == new)
+    return statement.values({key: bindparam(f"new_{key}") for key in keys} | {"updated_at": bindparam("now")})
+
+
+_CLOSE = (
+    update(USERS)
+    .where(is_one_of(USERS.c.id, "row_ids"), _CURRENT)
+    .values(is_active=false(), updated_at=bindparam("now"))
+)
+
+
+@functools.cache
+def _open_next(keys: frozenset[str]) -> Insert:
+    """The next version of closed rows: their data but for the changed columns, copied inside the database."""
+    columns = {column.name: column for column in USERS.c if column.name != "id"}
+    copied: dict[str, ColumnElement[Any]] = {
+        **columns,
+        "version": columns["version"] + 1,
+        "updated_at": bindparam("now", type_=columns["updated_at"].type),
+        "is_active": true(),
+        **{key: bindparam(f"new_{key}", type_=columns[key].type) for key in keys},
+    }
+    closed = select(*copied.values()).where(is_one_of(USERS.c.id, "row_ids"))
+    return insert(USERS).from_select(list(copied), closed)

@@ -1,0 +1,90 @@
+"""The only reader of the environment: environment variables, then `.env`, then the `Values` of `local.settings.json`.
+
+A setting that is unset or blank has its default. README lists them all.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+PROJECT = Path(__file__).resolve().parent
+
+
+class SettingsError(Exception):
+    """A setting that the app cannot start with; the message names it and says what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says, parsed. `threads` is the size of the worker's thread pool."""
+
+    database_url: str
+    services: tuple[str, ...]
+    pan_holder_check: bool
+    threads: int
+    host: str
+    port: int
+
+
+@functools.cache
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return load(os.environ, PROJECT)
+
+
+def load(environment: Mapping[str, str], folder: Path) -> Settings:
+    """Settings from `environment` and the two files of `folder`. Refuses with `SettingsError`."""
+    values = {**_local_settings(folder / "local.settings.json"), **dotenv_values(folder / ".env"), **environment}
+    given = {name: value.strip() for name, value in values.items() if value and value.strip()}
+    return Settings(
+        database_url=_database_url(given),
+        services=tuple(dict.fromkeys(name.strip() for name in given.get("SERVICES", "users").split(",") if name.strip())),
+        pan_holder_check=_switch(given, "PAN_HOLDER_CHECK", default=True),
+        threads=_number(given, "PYTHON_THREADPOOL_THREAD_COUNT", default=min(32, (os.cpu_count() or 1) + 4), least=1, most=1000),
+        host=given.get("HOST", "127.0.0.1"),
+        port=_number(given, "PORT", default=7071, least=0, most=65535),
+    )
+
+
+def _local_settings(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text("utf-8"))["Values"]
+        return {str(name): str(value) for name, value in values.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SettingsError(f"{path.name} is not a JSON object with an object named Values.") from error
+
+
+def _database_url(given: Mapping[str, str]) -> str:
+    if url := given.get("DATABASE_URL"):
+        return url
+    if "WEBSITE_SITE_NAME" in given:  # Azure sets it; a file there is lost with its instance
+        raise SettingsError(
+            "DATABASE_URL is not set. On Azure it must be the ODBC connection string of the Azure SQL database "
+            "(Azure portal, Connection strings, ODBC) or an mssql+pyodbc:// URL."
+        )
+    return "sqlite:///rollbook.db"
+
+
+def _switch(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    if name not in given:
+        return default
+    value = given[name].lower()
+    if value not in ("on", "off", "true", "false"):
+        raise SettingsError(f"{name} must be on or off, not {given[name]!r}.")
+    return value in ("on", "true")
+
+
+def _number(given: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    value = given.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+        raise SettingsError(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    return int(value)
