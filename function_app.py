@@ -17,9 +17,7 @@ BLUEPRINTS = {
 def build(enabled: settings.Settings) -> func.FunctionApp:
     """The app of the enabled services over their database. Refuses with `SettingsError`."""
     if unknown := [name for name in enabled.services if name not in BLUEPRINTS]:
-        raise settings.SettingsError(
-            f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}."
-        )
+        raise settings.SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}.")
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for name in enabled.services:
         function_app.register_functions(importlib.import_module(BLUEPRINTS[name]).blueprint)

@@ -87,10 +87,12 @@ def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Callab
             except RefusalError as refusal:
                 code = refusal.code
                 response = _refuse(refusal, context.invocation_id)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
                 code = "internal-error"
                 _log_unexpected(error, invoke.__name__, context.invocation_id)
-                response = _problem(500, code, "Internal error", "The request failed.", context.invocation_id)
+                response = _problem(
+                    500, code, "Internal error", "The request failed.", context.invocation_id, {"errors": []}
+                )
             _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
             return response
 
@@ -183,9 +185,9 @@ def _respond(
 
 def _refuse(refusal: RefusalError, invocation_id: str) -> func.HttpResponse:
     status, title = next((status, title) for kind, status, title in _STATUSES if isinstance(refusal, kind))
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(refusal, UnavailableError) else {}
     members = {"errors": [violation._asdict() for violation in refusal.violations], **refusal.members}
-    return _problem(status, refusal.code, title, refusal.detail, invocation_id, members, headers)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
+    return _problem(status, refusal.code, title, refusal.detail, invocation_id, members, **headers)
 
 
 def _problem(
@@ -194,11 +196,17 @@ def _problem(
     title: str,
     detail: str,
     invocation_id: str,
-    members: Mapping[str, object] = {"errors": []},  # noqa: B006 - never changed
-    headers: Mapping[str, str] = {},  # noqa: B006
+    members: Mapping[str, object],
+    **headers: str,
 ) -> func.HttpResponse:
     """Problem details (RFC 9457). The only place that knows the shape of a refusal's body."""
-    problem = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "instance": invocation_id}
+    problem = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": invocation_id,
+    }
     return _respond({**problem, **members}, status, mimetype="application/problem+json", **headers)
 
 

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 import azure.functions as func
 import orjson
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 import settings
 from api.http import Answer, Request, encode_list, endpoint
@@ -20,7 +20,7 @@ from domain.errors import InvalidError, Violation
 from persistence import users as store
 from persistence.database import reading, transaction
 
-blueprint = func.Blueprint()
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 FullName = Annotated[str, BeforeValidator(domain.parse_full_name)]
 MobNum = Annotated[str, BeforeValidator(domain.parse_mob_num)]
@@ -30,7 +30,23 @@ PanNum = Annotated[
 Uuid = Annotated[str, BeforeValidator(domain.parse_uuid)]
 UserIds = Annotated[list[str], BeforeValidator(domain.parse_user_ids)]
 
-_ABSENT = Field(default=None)  # may be left out, but is never null
+_ABSENT: Any = Field(default=None)  # may be left out, but is never null
+
+
+def _cursor(position: store.Position | None) -> str | None:
+    return None if position is None else base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
+
+
+def _parse_cursor(value: object) -> store.Position:
+    """The position that `_cursor` wrote. Total, as every parse function is."""
+    try:
+        created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
+        position = store.Position(domain.timestamp(datetime.fromisoformat(created_at)), int(row_id))
+        if _cursor(position) == value and 0 <= position.id < 2**63:
+            return position
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise InvalidError("cursor-invalid", "This is not a next_cursor that get_users answered.")
 
 
 class CreateUser(Request):
@@ -50,7 +66,7 @@ class GetUsers(Request):
     manager_id: Uuid = _ABSENT
     is_active: bool = _ABSENT
     limit: Annotated[int, Field(ge=1, le=1000)] = _ABSENT
-    cursor: Annotated[store.Position, BeforeValidator(lambda value: _parse_cursor(value))] = _ABSENT
+    cursor: Annotated[store.Position, PlainValidator(_parse_cursor)] = _ABSENT
 
     @classmethod
     def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
@@ -165,7 +181,7 @@ def delete_user(request: DeleteUser) -> Answer:
 @endpoint(UpdateUser)
 def update_user(request: UpdateUser) -> Answer:
     """Changes one user, or the manager of several: all of them or none."""
-    changes = domain.Changes(**request.update_data.model_dump(exclude_unset=True))
+    changes = cast("domain.Changes", request.update_data.model_dump(exclude_unset=True))
     domain.require_bulk_keys(request.user_ids, changes)
     now = domain.timestamp(datetime.now(UTC))
     with transaction() as connection:
@@ -182,19 +198,3 @@ def _updated(plan: domain.UpdatePlan) -> Updated:
     if plan.not_found:
         message += f" Not found and skipped: {len(plan.not_found)}."
     return Updated(message=message, updated=plan.updated, unchanged=plan.unchanged, not_found=plan.not_found)
-
-
-def _cursor(position: store.Position | None) -> str | None:
-    return None if position is None else base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
-
-
-def _parse_cursor(value: object) -> store.Position:
-    """The position that `_cursor` wrote. Total, as every parse function is."""
-    try:
-        created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
-        position = store.Position(domain.timestamp(datetime.fromisoformat(created_at)), int(row_id))
-        if _cursor(position) == value and 0 <= position.id < 2**63:
-            return position
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise InvalidError("cursor-invalid", "This is not a next_cursor that get_users answered.")

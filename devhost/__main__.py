@@ -54,14 +54,16 @@ def main() -> None:
 def _log_lines() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[_Lines()], format="%(message)s")
     # The logging documentation's ways to leave out of a record what no line shows.
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _arguments(configured: settings.Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devhost", description="Serves this function app on this machine.")
     parser.add_argument("--host", default=configured.host, help="address to listen on (HOST, default %(default)s)")
-    parser.add_argument("--port", default=configured.port, type=int, help="0 picks a free one (PORT, default %(default)s)")
+    parser.add_argument(
+        "--port", default=configured.port, type=int, help="0 picks a free one (PORT, default %(default)s)"
+    )
     return parser.parse_args()
 
 

@@ -64,7 +64,9 @@ class LostRaceError(ConflictError):
     """Somebody else changed the same rows first: the whole load-decide-save may be tried again."""
 
     def __init__(self) -> None:
-        super().__init__("lost-race", "Others kept changing the same records at the same time. Nothing was changed; try again.")
+        super().__init__(
+            "lost-race", "Others kept changing the same records at the same time. Nothing was changed; try again."
+        )
 
 
 class UnavailableError(RefusalError):

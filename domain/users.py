@@ -118,9 +118,11 @@ def parse_pan_num(value: object, *, holder_check: bool = True) -> str:
     With `holder_check`, its fourth letter must be one of `PAN_HOLDER_TYPES`.
     """
     text = _text(value, "pan_num").strip(" ")
-    # ASCII first: upper() turns ß into SS and ı into I.
+    # ASCII first: upper() turns \u00df into SS and \u0131 into I.
     if not text.isascii() or not _PAN_NUM.fullmatch(pan_num := text.upper()):
-        raise InvalidError("pan-num-invalid", "pan_num must be five letters, four digits and a letter, such as ABCPE1234F.")
+        raise InvalidError(
+            "pan-num-invalid", "pan_num must be five letters, four digits and a letter, such as ABCPE1234F."
+        )
     if holder_check and pan_num[3] not in PAN_HOLDER_TYPES:
         raise InvalidError(
             "pan-holder-invalid",
@@ -143,11 +145,13 @@ def parse_user_ids(value: object) -> list[str]:
     if not isinstance(value, list):
         raise InvalidError("wrong-type", "user_ids must be a JSON array.")
     if not 1 <= len(value) <= USER_IDS_MAX:
-        raise InvalidError("user-ids-count", f"user_ids must have 1 to {USER_IDS_MAX:,} entries, not {len(value):,}.")
+        raise InvalidError("user-ids-count", f"user_ids must have 1 to {USER_IDS_MAX} entries, not {len(value)}.")
     is_uuid = _UUID.fullmatch
     if all(isinstance(entry, str) and is_uuid(entry) for entry in value):
         return list(dict.fromkeys(map(str.lower, value)))
-    raise InvalidError("user-ids-invalid", "user_ids holds entries that are not UUIDs.", violations=list(_bad_entries(value)))
+    raise InvalidError(
+        "user-ids-invalid", "user_ids holds entries that are not UUIDs.", violations=list(_bad_entries(value))
+    )
 
 
 def _bad_entries(entries: Iterable[object]) -> Iterable[Violation]:
@@ -159,11 +163,13 @@ def _bad_entries(entries: Iterable[object]) -> Iterable[Violation]:
 
 
 def timestamp(now: datetime) -> str:
-    """An aware datetime as UTC in RFC 3339 with microseconds and `Z`: 27 characters, so that text order is time order."""
+    """An aware datetime as UTC in RFC 3339 with microseconds and `Z`: 27 characters, which sort as time does."""
     return now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def new_user(full_name: str, mob_num: str, pan_num: str, manager_id: str | None, *, user_id: str, now: datetime) -> UserRecord:
+def new_user(
+    full_name: str, mob_num: str, pan_num: str, manager_id: str | None, *, user_id: str, now: datetime
+) -> UserRecord:
     """The first version of a user."""
     return {
         "user_id": user_id,
@@ -229,5 +235,7 @@ def plan_update(user_ids: Sequence[str], current: Collection[CurrentUser], chang
             (superseded if moves else in_place).append(user.id)
             updated.append(user_id)
     if not users:
-        raise NotFoundError("users-not-found", "None of the user_ids belongs to a user.", members={"not_found": not_found})
+        raise NotFoundError(
+            "users-not-found", "None of the user_ids belongs to a user.", members={"not_found": not_found}
+        )
     return UpdatePlan(in_place, superseded, updated, unchanged, not_found)

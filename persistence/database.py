@@ -16,7 +16,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, Unicode, bindparam, cast, create_engine, event, select, text
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Connection,
+    Integer,
+    Unicode,
+    bindparam,
+    cast,
+    create_engine,
+    event,
+    select,
+    text,
+)
 from sqlalchemy import column as column_clause
 from sqlalchemy.dialects import mssql
 from sqlalchemy.engine import URL, Dialect, make_url
@@ -27,7 +39,6 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import CHAR, TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
 
 from domain.errors import LostRaceError, RefusalError, UnavailableError
@@ -78,6 +89,8 @@ class _Embedded:
         try:
             if self.writer is None:
                 self.writer = self.engine.connect()
+                # KiB: the pages of a bulk update stay in memory until it commits. Readers keep the default of 2 MB.
+                self.writer.exec_driver_sql("PRAGMA cache_size=-64000")
             driver: Any = self.writer.connection.driver_connection
             # A deferred transaction that reads before it writes fails as soon as another process wrote.
             driver.execute("BEGIN IMMEDIATE")
@@ -123,7 +136,7 @@ _database: _Embedded | _SqlServer | None = None
 
 
 def connect(database_url: str, *, threads: int) -> None:
-    """Makes the engines for `database_url`; SQLite's file is opened, and its missing tables created and filled, at once.
+    """Makes the engines for `database_url`. SQLite's file is opened, and its missing tables are created and filled.
 
     Refuses with `SettingsError` a URL of another engine, or a file that cannot be opened as a database. A SQL
     Server is not contacted yet, and its schema is never touched.
@@ -158,7 +171,8 @@ def parse_database_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise SettingsError("DATABASE_URL cannot be read as a SQLAlchemy URL.") from None  # its text may hold a password
+        # from None: the text may hold a password
+        raise SettingsError("DATABASE_URL cannot be read as a SQLAlchemy URL.") from None
     if url.drivername not in ("sqlite", "sqlite+pysqlite", "mssql", "mssql+pyodbc"):
         raise SettingsError(f"DATABASE_URL names {url.drivername}; Rollbook speaks sqlite and mssql+pyodbc.")
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
@@ -168,7 +182,7 @@ def parse_database_url(text: str) -> URL:
 
 def _load_pyodbc() -> None:
     try:
-        import pyodbc
+        import pyodbc  # noqa: PLC0415 - needs the system's libodbc, which SQLite's users do not
     except ImportError as error:
         raise SettingsError(
             "DATABASE_URL names a SQL Server, and pyodbc does not load: install unixODBC (Debian: unixodbc) and "
@@ -178,13 +192,11 @@ def _load_pyodbc() -> None:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # sqlite3 would begin a deferred transaction of its own
     for pragma in (
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "cache_size=-16000",  # 16 MB: a bulk update's pages stay in memory until it commits
-        "wal_autocheckpoint=4000",  # 16 MB: a checkpoint waits for the disk, and writers for the checkpoint
+        "wal_autocheckpoint=8000",  # pages: writers wait for a checkpoint, which waits for the disk
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -193,7 +205,7 @@ def _create_embedded_tables() -> None:
     try:
         with transaction() as connection:
             SQLModel.metadata.create_all(connection)
-    except (DBAPIError, UnavailableError) as error:
+    except (DBAPIError, sqlite3.Error, UnavailableError) as error:
         cause = error.__cause__ if isinstance(error, UnavailableError) else error
         reason = getattr(cause, "orig", cause)
         raise SettingsError(f"DATABASE_URL names a file that cannot be used as a database: {reason}.") from error
@@ -220,7 +232,10 @@ def transaction() -> Iterator[Connection]:
 
 
 def retry_lost_races(work: Callable[[], T]) -> T:
-    """What `work` returns. A `LostRaceError` runs it again, as a whole, a few times; `work` has one transaction at most."""
+    """What `work` returns. A `LostRaceError` runs it again, as a whole, a few times.
+
+    `work` has one transaction at most: a second one would be repeated although it was committed.
+    """
     for attempt in range(RACE_TRIES - 1):
         try:
             return work()
@@ -256,7 +271,9 @@ def _refusing_faults() -> Iterator[None]:
 
 
 def _unavailable() -> UnavailableError:
-    return UnavailableError("database-unavailable", "The database does not answer at the moment. Nothing was changed; try again.")
+    return UnavailableError(
+        "database-unavailable", "The database does not answer at the moment. Nothing was changed; try again."
+    )
 
 
 # ---- what a driver's error means. Numbers and names, never constraint names and never texts, which hold data.
@@ -293,10 +310,10 @@ def error_code(error: BaseException) -> str:
 
 
 class _SqlServerUuid(mssql.UNIQUEIDENTIFIER[Any]):
-    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], uuid.UUID | None]:
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         return lambda text: None if text is None else uuid.UUID(text)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], str | None]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         return lambda value: None if value is None else str(value).lower()  # pyodbc answers upper-case text
 
     def get_dbapi_type(self, dbapi: Any) -> Any:
@@ -304,32 +321,21 @@ class _SqlServerUuid(mssql.UNIQUEIDENTIFIER[Any]):
 
 
 class _SqlServerUtc(mssql.DATETIME2):
-    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], datetime | None]:
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[datetime | None], str | None]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         return lambda value: None if value is None else value.isoformat(timespec="microseconds") + "Z"
 
-
-class UuidText(TypeDecorator[str]):
-    """A UUID, in Python as lower-case text with hyphens."""
-
-    impl = CHAR
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _SqlServerUuid() if dialect.name == "mssql" else CHAR(36)
+    def get_dbapi_type(self, dbapi: Any) -> Any:
+        return dbapi.SQL_TYPE_TIMESTAMP
 
 
-class UtcText(TypeDecorator[str]):
-    """An instant in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
+UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
+"""A UUID, in Python as lower-case text with hyphens."""
 
-    impl = CHAR
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _SqlServerUtc(6) if dialect.name == "mssql" else CHAR(27)
-
+UtcText = CHAR(27).with_variant(_SqlServerUtc(6), "mssql")  # type: ignore[no-untyped-call]
+"""An instant in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
 
 # SQLite gives the keys of a table by itself only to a column whose type is INTEGER.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
@@ -366,9 +372,9 @@ def first_rows(statement: Select[Any]) -> Select[Any]:
     Written out because SQLAlchemy's limit() with a parameter numbers every row on SQL Server.
     """
     limit = bindparam("row_limit", type_=Integer())
-    return statement.suffix_with(
-        text("LIMIT :row_limit").bindparams(limit), dialect="sqlite"
-    ).suffix_with(text("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(limit), dialect="mssql")
+    return statement.suffix_with(text("LIMIT :row_limit").bindparams(limit), dialect="sqlite").suffix_with(
+        text("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(limit), dialect="mssql"
+    )
 
 
 def locking(statement: Select[Any], table: FromClause) -> Select[Any]:

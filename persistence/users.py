@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, SQLModel
 
 from domain.errors import LostRaceError
 from domain.users import Changes, CurrentUser, UpdatePlan, UserRecord, mob_num_taken

@@ -1,0 +1,31 @@
+# `make run` and `make test` need nothing but Python 3.11 or newer (on Debian with python3-venv).
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test bench clean
+
+run: .venv/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
+	@exec $(BIN)/python -m devhost
+
+test: .venv/installed  ## all that CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+bench: .venv/installed  ## measure this machine; benchmarks/README.md explains the numbers
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment and the caches; databases and settings stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+
+# The stamp is written last, so that an installation that was interrupted starts over.
+.venv/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+local.settings.json:
+	cp local.settings.sample.json $@
