@@ -133,7 +133,7 @@ def _read(req: func.HttpRequest, request_model: type[R]) -> R:
     try:
         content = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError:
-        raise InvalidError("body-not-json", "The body is not JSON in UTF-8.") from None
+        raise InvalidError("body-not-json", "The body cannot be read as JSON in UTF-8.") from None
     if not isinstance(content, dict):
         raise InvalidError("body-not-object", "The body is not a JSON object.")
     violations = list(request_model.check_keys(frozenset(content)))

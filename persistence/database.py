@@ -75,12 +75,7 @@ class _Embedded:
         connection = self.readers.get(thread)
         if connection is None:
             connection = self.readers[thread] = self.engine.connect()
-        try:
-            yield connection
-        except BaseException:
-            # A cursor that was not read to its end would hold its snapshot, and the write-ahead log with it.
-            self.readers.pop(thread).close()
-            raise
+        yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

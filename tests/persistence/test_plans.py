@@ -1,0 +1,97 @@
+"""No trigger scans a table for one user, one number or one manager: SQLite's plans of the statements that were run."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+Plans = Callable[[Callable[[], Any]], list[str]]
+
+
+@pytest.fixture
+def plans(database_file: Path) -> Iterator[Plans]:
+    """A function that makes a call and answers the steps of the plans of the statements that it cost."""
+    executed: list[tuple[str, Any]] = []
+
+    def record(*arguments: Any) -> None:
+        executed.append(arguments[2:4])
+
+    def explain(call: Callable[[], Any]) -> list[str]:
+        executed.clear()
+        call()
+        connection = sqlite3.connect(database_file)
+        steps = [
+            str(row[3])
+            for statement, parameters in executed
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+        connection.close()
+        assert steps
+        return steps
+
+    event.listen(Engine, "before_cursor_execute", record)
+    yield explain
+    event.remove(Engine, "before_cursor_execute", record)
+
+
+def _indexes(steps: list[str]) -> set[str]:
+    assert not [step for step in steps if step.startswith(("SCAN users", "SCAN holder"))], steps
+    return {step.split("USING INDEX ")[1].split(" ")[0] for step in steps if "USING INDEX " in step}
+
+
+CURRENT, SUPERSEDED, NUMBER = "ux_users_current_user_id", "ix_users_superseded_user_id", "ux_users_current_mob_num"
+PAGING: list[dict[str, Any]] = [{}, {"is_active": True}, {"is_active": False}, {"limit": 5}]
+
+
+@pytest.mark.parametrize("paging", PAGING)
+def test_get_users_seeks_a_user_id(api: Any, plans: Plans, unknown_id: str, paging: dict[str, Any]) -> None:
+    expected = {True: {CURRENT}, False: {SUPERSEDED}}.get(paging.get("is_active"), {CURRENT, SUPERSEDED})  # type: ignore[arg-type]
+    assert _indexes(plans(lambda: api.get(user_id=unknown_id, **paging))) == expected
+
+
+@pytest.mark.parametrize("paging", PAGING)
+def test_get_users_seeks_a_number(api: Any, plans: Plans, paging: dict[str, Any]) -> None:
+    assert NUMBER in _indexes(plans(lambda: api.get(mob_num="9876543210", **paging)))
+
+
+@pytest.mark.parametrize("paging", PAGING)
+def test_get_users_seeks_a_manager_in_the_order_of_the_answer(
+    api: Any, plans: Plans, managers: list[str], paging: dict[str, Any]
+) -> None:
+    steps = plans(lambda: api.get(manager_id=managers[0], **paging))
+    assert _indexes(steps) == {"ix_users_manager_id"}
+    assert not [step for step in steps if "ORDER BY" in step]
+
+
+@pytest.mark.parametrize("limit", [{}, {"limit": 1}])
+def test_a_listing_of_all_follows_the_index_of_its_order(api: Any, plans: Plans, limit: dict[str, int]) -> None:
+    steps = plans(lambda: api.get(**limit))
+    assert steps == ["SCAN users USING INDEX ix_users_created_at"]
+
+
+def test_a_later_page_seeks_its_place(api: Any, plans: Plans) -> None:
+    api.create()
+    api.create()
+    cursor = api.post("get_users", {"limit": 1}).json()["next_cursor"]
+    steps = plans(lambda: api.get(limit=1, cursor=cursor))
+    assert _indexes(steps) == {"ix_users_created_at"}
+    assert not [step for step in steps if "ORDER BY" in step]
+
+
+@pytest.mark.parametrize("key", ["user_id", "mob_num"])
+def test_delete_user_seeks(api: Any, plans: Plans, key: str) -> None:
+    user = api.create()
+    indexes = _indexes(plans(lambda: api.post("delete_user", {key: user[key]})))
+    assert indexes == {CURRENT if key == "user_id" else NUMBER, SUPERSEDED}
+
+
+def test_update_user_seeks(api: Any, plans: Plans, managers: list[str]) -> None:
+    ids = [api.create()["user_id"], api.create(manager_id=managers[0])["user_id"]]
+    steps = plans(lambda: api.update(ids, manager_id=managers[1]))
+    assert CURRENT in _indexes(steps)
+    assert len([step for step in steps if step == "SEARCH users USING INTEGER PRIMARY KEY (rowid=?)"]) == 3
