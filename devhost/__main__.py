@@ -41,7 +41,8 @@ def main() -> None:
         _log_lines()
         sys.path.insert(0, str(Path.cwd()))
         app = importlib.import_module("function_app").app
-        listener = socket.create_server((arguments.host, arguments.port), backlog=2048)
+        family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
+        listener = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
     except settings.SettingsError as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
@@ -68,10 +69,11 @@ def _arguments(configured: settings.Settings) -> argparse.Namespace:
 
 
 def _introduce(routes: list[Route], unserved: list[str], host: str, port: int) -> None:
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     print("Functions:\n")
     for route in routes:
         methods = ",".join(sorted(route.methods)) or "any method"
-        print(f"  {route.function_name}: [{methods}] http://{host}:{port}/{route.template}")
+        print(f"  {route.function_name}: [{methods}] http://{authority}/{route.template}")
     for reason in unserved:
         print(f"  not served: {reason}")
     print("\nFunction keys are not checked here; on Azure every call needs one. Ctrl-C stops.", flush=True)

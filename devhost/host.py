@@ -33,6 +33,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BODY_BYTES_MAX: Final = 100 * 1024 * 1024
 """Largest body that reaches a function: the real host's default (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
 
+JOIN_SECONDS: Final = 1.0
+"""How long the end of the program waits for each thread: the requests under way were waited for before."""
+
 logger = logging.getLogger("devhost")
 
 
@@ -126,7 +129,9 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"worker-{number}") for number in range(count)]
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True) for number in range(count)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -137,11 +142,11 @@ class Workers:
         return done
 
     def close(self) -> None:
-        """Ends the threads, each after its job."""
+        """Ends the threads, each after its job; one whose job does not end is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(JOIN_SECONDS)
 
     def _work(self) -> None:
         while job := self._jobs.get():

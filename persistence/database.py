@@ -30,7 +30,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import column as column_clause
-from sqlalchemy.dialects import mssql
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -39,6 +38,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import UserDefinedType
 from sqlmodel import SQLModel
 
 from domain.errors import LostRaceError, RefusalError, UnavailableError
@@ -93,11 +93,18 @@ class _Embedded:
                 yield self.writer
                 driver.execute("COMMIT")
             except BaseException:
-                if driver.in_transaction:  # SQLite itself rolls back when the disk is full
-                    driver.execute("ROLLBACK")
+                self._roll_back(driver)
                 raise
         finally:
             self.write_lock.release()
+
+    def _roll_back(self, driver: sqlite3.Connection) -> None:
+        try:
+            if driver.in_transaction:  # SQLite may have rolled back by itself: a full disk
+                driver.execute("ROLLBACK")
+        except sqlite3.Error:  # a broken connection must not meet the next writer; closing it rolls back too
+            self.writer = None
+            driver.close()
 
     def close(self) -> None:
         for connection in (*self.readers.values(), self.writer):
@@ -296,6 +303,8 @@ def error_code(error: BaseException) -> str:
     if original is None or not isinstance(error, DBAPIError):
         return ""
     state, text = [*map(str, original.args), "", ""][:2]
+    if state.startswith(_NO_CONNECTION):  # the number is the operating system's then, or 0
+        return state
     number = _SQL_SERVER_NUMBER.search(text)
     return number[1] if number else state[:5]
 
@@ -304,7 +313,15 @@ def error_code(error: BaseException) -> str:
 # SQLite stores that text, so that 100,000 records cost no conversion.
 
 
-class _SqlServerUuid(mssql.UNIQUEIDENTIFIER[Any]):
+# User-defined types: a subclass of SQLAlchemy's own would be exchanged for its dialect's, processors and all.
+
+
+class _SqlServerUuid(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "UNIQUEIDENTIFIER"
+
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         return lambda text: None if text is None else uuid.UUID(text)
 
@@ -315,7 +332,12 @@ class _SqlServerUuid(mssql.UNIQUEIDENTIFIER[Any]):
         return dbapi.SQL_GUID  # an untyped None costs a round trip that asks for its type
 
 
-class _SqlServerUtc(mssql.DATETIME2):
+class _SqlServerUtc(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "DATETIME2(6)"
+
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
 
@@ -329,7 +351,7 @@ class _SqlServerUtc(mssql.DATETIME2):
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
 """A UUID, in Python as lower-case text with hyphens."""
 
-UtcText = CHAR(27).with_variant(_SqlServerUtc(6), "mssql")  # type: ignore[no-untyped-call]
+UtcText = CHAR(27).with_variant(_SqlServerUtc(), "mssql")
 """An instant in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
 
 # SQLite gives the keys of a table by itself only to a column whose type is INTEGER.

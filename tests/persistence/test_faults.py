@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import Pool
 
 from domain.errors import LostRaceError
@@ -107,6 +108,21 @@ def test_an_error_inside_a_transaction_rolls_it_back_and_frees_the_lock(api: Any
         fail()
     assert api.get() == [user]
     assert api.update([user["user_id"]], manager_id=managers[0]).status_code == 200
+
+
+def test_a_connection_that_broke_inside_a_transaction_does_not_meet_the_next_writer(api: Any) -> None:
+    user = api.create()
+
+    def fail() -> None:
+        with database.transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM users")
+            connection.connection.driver_connection.close()  # type: ignore[union-attr]
+            connection.exec_driver_sql("DELETE FROM users")
+
+    with pytest.raises(ProgrammingError):
+        fail()
+    assert api.get() == [user]
+    assert api.update([user["user_id"]], full_name="New").status_code == 200
 
 
 def test_a_listing_that_fails_half_way_does_not_keep_its_snapshot(api: Any, database_file: Path) -> None:

@@ -1,0 +1,1 @@
+"""Measures the app on this machine; no test depends on a figure."""

@@ -1,0 +1,204 @@
+"""`python -m benchmarks`: starts the development host on a new database and prints a table of what it does in how long.
+
+The server has core 0 and this client core 1, where there are two. Loopback only, bounded in time; the database is
+deleted at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 5)]
+SECONDS = 3
+USERS = 100_000
+
+
+def main() -> None:
+    """Measures, printing each line as soon as it is known."""
+    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n")
+    print("| what | measured |\n|---|---|")
+    _row("import of function_app, warm byte code", f"{_import_seconds():.2f} s")
+    with tempfile.TemporaryDirectory(prefix="rollbook-bench-") as folder, _server(Path(folder)) as (port, process):
+        _throughput(port)
+        _fill(Path(folder) / "bench.db", USERS)
+        _listing(port, process.pid)
+        _bulk(port)
+
+
+def _row(what: str, measured: str) -> None:
+    print(f"| {what} | {measured} |", flush=True)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users", "PORT": "0"}
+
+
+def _pin(core: int) -> Callable[[], None] | None:
+    cores = sorted(os.sched_getaffinity(0))
+    return (lambda: os.sched_setaffinity(0, {cores[core]})) if len(cores) > 1 else None
+
+
+def _import_seconds() -> float:
+    """The median of seven imports in new processes, as `python -X importtime` adds them up."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(8):
+            command = [sys.executable, "-X", "importtime", "-c", "import function_app"]
+            told = subprocess.run(
+                command, cwd=PROJECT, env=_environment(Path(folder)), capture_output=True, text=True, check=True
+            ).stderr
+            seconds.append(int(re.findall(r"\| +(\d+) \| function_app$", told, re.MULTILINE)[0]) / 1e6)
+    return statistics.median(seconds[1:])  # the first one may have compiled
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "devhost"],
+        cwd=PROJECT, env=_environment(folder), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: PLW1509 - no thread runs yet
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        port = next(int(match[1]) for line in process.stdout if (match := re.search(r"127\.0\.0\.1:(\d+)/", line)))
+        if pin := _pin(1):
+            pin()
+        yield port, process
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+        log.close()
+
+
+def _call(port: int, trigger: str, body: object) -> tuple[bytes, float]:
+    """The body of an answer and the milliseconds that it took."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    started = time.perf_counter()
+    connection.request("POST", f"/{trigger}", json.dumps(body))
+    response = connection.getresponse()
+    answer = response.read()
+    milliseconds = (time.perf_counter() - started) * 1e3
+    connection.close()
+    assert response.status < 300, answer[:300]
+    return answer, milliseconds
+
+
+# ---- throughput
+
+
+def _throughput(port: int) -> None:
+    numbers = iter(range(6_000_000_001, 7_000_000_000))
+
+    def create() -> bytes:
+        user = {"full_name": "Load User", "mob_num": str(next(numbers)), "pan_num": "ABCPE1234F"}
+        return json.dumps({**user, "manager_id": MANAGERS[0]}).encode()
+
+    for connections in (1, 8, 32):
+        _measure(port, "create_user", create, connections)
+    ids = [user["user_id"] for user in json.loads(_call(port, "get_users", {"limit": 1000})[0])["users"]]
+    bodies = [json.dumps({"user_id": user_id}).encode() for user_id in ids]
+    turn = iter(range(10**9))
+    for connections in (1, 8, 32):
+        _measure(port, "get_users", lambda: bodies[next(turn) % len(bodies)], connections)
+
+
+def _measure(port: int, trigger: str, body: Callable[[], bytes], connections: int) -> None:
+    latencies: list[float] = []
+
+    async def client(until: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (started := time.perf_counter()) < until:
+            content = body()
+            writer.write(
+                b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (trigger.encode(), len(content))
+            )
+            writer.write(content)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 20"), head
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
+            latencies.append((time.perf_counter() - started) * 1e3)
+        writer.close()
+
+    async def clients() -> None:
+        until = time.perf_counter() + SECONDS
+        await asyncio.gather(*(client(until) for _ in range(connections)))
+
+    asyncio.run(clients())
+    latencies.sort()
+    p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
+    what = "a user created" if trigger == "create_user" else "a user read by user_id"
+    _row(f"{what}, concurrency {connections}", f"{len(latencies) / SECONDS:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+
+
+# ---- much at once
+
+
+def _fill(database: Path, count: int) -> None:
+    """Stores users directly until there are `count`: 100,000 calls would take longer than what is measured."""
+    connection = sqlite3.connect(database, timeout=30)
+    with connection:
+        (have,) = connection.execute("SELECT COUNT(*) FROM users").fetchone()
+        connection.executemany(
+            "INSERT INTO users (user_id, version, manager_id, full_name, mob_num, pan_num, created_at, is_active) "
+            "VALUES (?, 1, ?, 'Load User', ?, 'ABCPE1234F', '2027-01-01T00:00:00.000000Z', 1)",
+            ((str(uuid.uuid4()), MANAGERS[0], str(8_000_000_000 + number)) for number in range(count - have)),
+        )
+    connection.close()
+
+
+def _listing(port: int, pid: int) -> None:
+    milliseconds, answer = [], b""
+    for _ in range(5):
+        answer, took = _call(port, "get_users", {})
+        milliseconds.append(took)
+    users = answer.count(b'"user_id"')
+    _row(
+        f"{users:,} users listed ({len(answer) / 1e6:.0f} MB), median of 5", f"{statistics.median(milliseconds):.0f} ms"
+    )
+    with contextlib.suppress(OSError):
+        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        _row("peak memory of the server", f"{int(peak[1]) / 1024:.0f} MB" if peak else "unknown")
+    _row("slowest small read while everything is listed", f"{_slowest_small_read(port):.1f} ms")
+
+
+def _slowest_small_read(port: int) -> float:
+    export = threading.Thread(target=lambda: [_call(port, "get_users", {}) for _ in range(3)])
+    export.start()
+    slowest = 0.0
+    while export.is_alive():
+        slowest = max(slowest, _call(port, "get_users", {"user_id": str(uuid.UUID(int=1))})[1])
+        time.sleep(0.001)
+    return slowest
+
+
+def _bulk(port: int) -> None:
+    everyone: list[dict[str, Any]] = json.loads(_call(port, "get_users", {"is_active": True})[0])["users"]
+    for count in (1_000, 10_000):
+        ids = [user["user_id"] for user in everyone[-count:]]
+        milliseconds = [
+            _call(port, "update_user", {"user_ids": ids, "update_data": {"manager_id": MANAGERS[1 + turn % 2]}})[1]
+            for turn in range(9)
+        ]
+        _row(f"a bulk update of {count:,} ids, median of 9", f"{statistics.median(milliseconds):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
