@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import Pool
 
-from domain.errors import LostRaceError
+from domain.errors import LostRaceError, UnavailableError
 from persistence import database
 
 
@@ -119,7 +118,7 @@ def test_a_connection_that_broke_inside_a_transaction_does_not_meet_the_next_wri
             connection.connection.driver_connection.close()  # type: ignore[union-attr]
             connection.exec_driver_sql("DELETE FROM users")
 
-    with pytest.raises(ProgrammingError):
+    with pytest.raises(UnavailableError):
         fail()
     assert api.get() == [user]
     assert api.update([user["user_id"]], full_name="New").status_code == 200
