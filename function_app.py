@@ -15,7 +15,10 @@ BLUEPRINTS = {
 
 
 def build(enabled: settings.Settings) -> func.FunctionApp:
-    """The app of the enabled services over their database. Refuses with `SettingsError`."""
+    """The app of the enabled services over their database. Refuses with `SettingsError`.
+
+    The switches of rules are not read here: each service takes its own from `settings.current()`.
+    """
     if unknown := [name for name in enabled.services if name not in BLUEPRINTS]:
         raise settings.SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}.")
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -41,8 +41,10 @@ def current() -> Settings:
 
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
     """Settings from `environment` and the two files of `folder`. Refuses with `SettingsError`."""
-    values = {**_local_settings(folder / "local.settings.json"), **dotenv_values(folder / ".env"), **environment}
-    given = {name: value.strip() for name, value in values.items() if value and value.strip()}
+    given: dict[str, str] = {}
+    for values in (_local_settings(folder / "local.settings.json"), _dotenv(folder / ".env"), environment):
+        # Blanks are left out source by source: a blank value hides nothing.
+        given |= {name: value.strip() for name, value in values.items() if value and value.strip()}
     return Settings(
         database_url=_database_url(given),
         services=tuple(
@@ -57,14 +59,28 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
     )
 
 
-def _local_settings(path: Path) -> dict[str, str]:
+def _dotenv(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path, interpolate=False)  # a password may hold ${
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path.name} is not text in UTF-8.") from None
+
+
+def _local_settings(path: Path) -> dict[str, str | None]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text("utf-8"))["Values"]
-        return {str(name): str(value) for name, value in values.items()}
+        values = json.loads(path.read_text("utf-8-sig"))["Values"]
+        return {str(name): None if value is None else str(value) for name, value in values.items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path.name} is not a JSON object with an object named Values.") from error
+
+
+def _services(given: Mapping[str, str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in given.get("SERVICES", "users").split(",") if name.strip()))
+    if not names:
+        raise SettingsError("SERVICES names no service.")
+    return names
 
 
 def _database_url(given: Mapping[str, str]) -> str:
@@ -89,6 +105,6 @@ def _switch(given: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 def _number(given: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
     value = given.get(name, str(default))
-    if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and least <= int(value) <= most):
         raise SettingsError(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
     return int(value)

@@ -1,0 +1,139 @@
+"""The function app as the worker indexes it: which functions, with which triggers and signatures."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import pytest
+from azure.functions.decorators.function_app import Function
+from azure.functions.decorators.http import HttpOutput, HttpTrigger
+
+import function_app
+from persistence import database
+from settings import Settings, SettingsError
+
+PROJECT = Path(function_app.__file__).resolve().parent
+NAMES = ["create_user", "delete_user", "get_users", "update_user"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a database of their own."""
+    yield Settings(
+        database_url=f"sqlite:///{tmp_path}/rollbook.db",
+        services=("users",),
+        pan_holder_check=True,
+        threads=2,
+        host="127.0.0.1",
+        port=0,
+    )
+    database.close()
+
+
+@pytest.fixture
+def functions(settings: Settings) -> dict[str, Function]:
+    """The functions of an app that was just built, by name."""
+    found = function_app.build(settings).get_functions()
+    by_name = {str(function.get_function_name()): function for function in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def test_the_module_holds_the_app_that_the_worker_looks_for() -> None:
+    assert isinstance(function_app.app, func.FunctionApp)
+
+
+def test_the_app_has_exactly_the_four_functions(functions: dict[str, Function]) -> None:
+    assert sorted(functions) == NAMES
+
+
+def test_an_app_can_be_built_again_with_the_same_functions(settings: Settings) -> None:
+    built = [function_app.build(settings), function_app.build(settings)]
+    names = [sorted(str(function.get_function_name()) for function in app.get_functions()) for app in built]
+    assert names == [NAMES, NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_answers_post_alone_at_its_own_name_and_asks_for_a_function_key(
+    functions: dict[str, Function], name: str
+) -> None:
+    trigger = functions[name].get_trigger()
+    assert isinstance(trigger, HttpTrigger)
+    assert trigger.methods == [func.HttpMethod.POST]
+    assert trigger.route == name
+    assert trigger.auth_level == func.AuthLevel.FUNCTION
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_bound_to_http_and_to_nothing_else(functions: dict[str, Function], name: str) -> None:
+    bindings = functions[name].get_bindings()
+    assert sorted(str(binding.name) for binding in bindings) == ["$return", "req"]
+    assert {type(binding) for binding in bindings} == {HttpTrigger, HttpOutput}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_worker_reads_the_parameters_and_types_of_a_function(functions: dict[str, Function], name: str) -> None:
+    handler: Any = functions[name].get_user_function()
+    assert list(inspect.signature(handler).parameters) == ["req", "context"]
+    assert typing.get_type_hints(handler) == {
+        "req": func.HttpRequest,
+        "context": func.Context,
+        "return": func.HttpResponse,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_plain_and_keeps_its_name_and_its_words(functions: dict[str, Function], name: str) -> None:
+    handler: Any = functions[name].get_user_function()
+    assert not inspect.iscoroutinefunction(handler), "a blocking call in a coroutine stops every other request"
+    assert handler.__name__ == name
+    assert handler.__module__ == "api.users"
+    assert handler.__doc__
+
+
+def test_building_opens_the_database_of_the_settings(settings: Settings, tmp_path: Path) -> None:
+    function_app.build(settings)
+    assert (tmp_path / "rollbook.db").exists()
+    with database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 0
+
+
+@pytest.mark.parametrize("services", [("payroll",), ("users", "payroll"), ("payroll", "users"), ("Users",)])
+def test_an_unknown_service_is_refused_and_the_known_ones_are_named(
+    settings: Settings, tmp_path: Path, services: tuple[str, ...]
+) -> None:
+    unknown = next(name for name in services if name != "users")
+    with pytest.raises(SettingsError) as caught:
+        function_app.build(replace(settings, services=services))
+    assert str(caught.value).startswith(f"SERVICES names {unknown};")
+    assert all(name in str(caught.value) for name in function_app.BLUEPRINTS)
+    assert not (tmp_path / "rollbook.db").exists()
+
+
+def test_every_unknown_service_is_named_at_once(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match=r"^SERVICES names payroll, ledger;"):
+        function_app.build(replace(settings, services=("payroll", "users", "ledger")))
+
+
+def test_a_service_that_is_left_out_has_no_functions(settings: Settings) -> None:
+    assert function_app.build(replace(settings, services=())).get_functions() == []
+
+
+def test_every_service_can_be_enabled_at_once(settings: Settings) -> None:
+    app = function_app.build(replace(settings, services=tuple(function_app.BLUEPRINTS)))
+    names = [function.get_function_name() for function in app.get_functions()]
+    assert set(NAMES) <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_the_host_serves_routes_without_a_prefix() -> None:
+    host = json.loads((PROJECT / "host.json").read_text("utf-8"))
+    assert host["version"] == "2.0"
+    assert host["extensions"]["http"]["routePrefix"] == ""
