@@ -47,9 +47,7 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         given |= {name: value.strip() for name, value in values.items() if value and value.strip()}
     return Settings(
         database_url=_database_url(given),
-        services=tuple(
-            dict.fromkeys(name.strip() for name in given.get("SERVICES", "users").split(",") if name.strip())
-        ),
+        services=_services(given),
         pan_holder_check=_switch(given, "PAN_HOLDER_CHECK", default=True),
         threads=_number(
             given, "PYTHON_THREADPOOL_THREAD_COUNT", default=min(32, (os.cpu_count() or 1) + 4), least=1, most=1000

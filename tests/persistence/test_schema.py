@@ -210,13 +210,18 @@ def test_the_seed_script_inserts_the_managers_that_the_models_seed(seeded: sqlit
 def test_the_seed_script_run_again_restores_a_missing_manager_and_leaves_a_retired_one_retired(
     seeded: sqlite3.Connection,
 ) -> None:
-    first, *others = _seed_without_z()
-    retired = first | {"is_active": False, "full_name": "A. Rao"}
+    first, second, *others = _seed_without_z()
     seeded.execute("UPDATE dbo.managers SET is_active = 0, full_name = 'A. Rao' WHERE manager_id = :manager_id", first)
-    for missing in others:  # each of them, because each has a guard of its own
-        seeded.execute("DELETE FROM dbo.managers WHERE manager_id = :manager_id", missing)
-        _run_seed(seeded)
-        assert _managers(seeded, "dbo.managers") == [retired, *others]
+    seeded.execute("DELETE FROM dbo.managers WHERE manager_id = :manager_id", second)
+    _run_seed(seeded)
+    retired = first | {"is_active": False, "full_name": "A. Rao"}
+    assert _managers(seeded, "dbo.managers") == [retired, second, *others]
+
+
+def test_every_manager_is_inserted_only_where_that_very_id_is_missing() -> None:
+    for condition, insert in _guarded(SEED):
+        manager_id = _text(insert.expression.expressions[0].expressions[0])
+        assert _text(condition) == f"NOT EXISTS(SELECT 1 FROM dbo.managers WHERE manager_id = {manager_id})"
 
 
 def test_the_seed_script_writes_every_text_as_unicode() -> None:
