@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import socket
 import tempfile
 import threading
@@ -13,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 # Before the app is imported: nobody's own settings or database may reach a test, and no test may reach them.
+_FOLDER = tempfile.mkdtemp(prefix="rollbook-")
+atexit.register(shutil.rmtree, _FOLDER)
 os.environ |= {
-    "DATABASE_URL": f"sqlite:///{tempfile.mkdtemp(prefix='rollbook-')}/imported.db",
+    "DATABASE_URL": f"sqlite:///{_FOLDER}/imported.db",
     "SERVICES": "users",
     "PAN_HOLDER_CHECK": "on",
     "PYTHON_THREADPOOL_THREAD_COUNT": "8",
