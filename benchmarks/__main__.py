@@ -47,7 +47,8 @@ def _row(what: str, measured: str) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users", "PORT": "0"}
+    settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users", "PORT": "0"}
+    return {**os.environ, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `make run` sets it
 
 
 def _pin(core: int) -> Callable[[], None] | None:

@@ -152,6 +152,7 @@ class Workers:
         while job := self._jobs.get():
             call, done = job
             done.get_loop().call_soon_threadsafe(done.set_result, call())
+            del job, call, done  # a waiting thread must not keep its last answer alive
 
 
 class Host:

@@ -198,7 +198,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "wal_autocheckpoint=8000",  # pages: writers wait for a checkpoint, which waits for the disk
+        "wal_autocheckpoint=6000",  # pages: writers wait for a checkpoint, which waits for the disk
     ):
         connection.execute(f"PRAGMA {pragma}")
 
