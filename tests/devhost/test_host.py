@@ -73,9 +73,15 @@ def _stage() -> Iterator[Stage]:
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with httpx.Client(base_url=base_url, timeout=PATIENCE, verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
             stage = Stage(client)
-            server = uvicorn.Server(
-                uvicorn.Config(stage, lifespan="off", interface="asgi3", log_config=None, access_log=False)
+            config = uvicorn.Config(
+                stage,
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,  # what a failed test left behind must not keep it
             )
+            server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             try:

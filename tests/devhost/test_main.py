@@ -31,7 +31,6 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent.parent
 TRIGGERS = ["create_user", "delete_user", "get_users", "update_user"]
 SETTINGS = {
-    "DATABASE_URL": "",
     "SERVICES": "users",
     "PAN_HOLDER_CHECK": "on",
     "PYTHON_THREADPOOL_THREAD_COUNT": "4",
@@ -46,19 +45,34 @@ PATIENCE = 60
 """Seconds after which something that should have happened is taken for lost."""
 
 
+@contextmanager
+def killing_if_stuck(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Bounds the time of a block that reads what a program prints: reading has no time-out."""
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+
+
 class Program:
     """A development host that runs, and a client of it."""
 
     def __init__(self, process: subprocess.Popen[str], log_file: Path, client: httpx.Client) -> None:
         assert process.stdout is not None
         self.process = process
+        self.stdout = process.stdout
         self.log_file = log_file
         self.client = client
         self.printed = ""
-        for line in process.stdout:
-            self.printed += line
-            if "Ctrl-C" in line:
-                break
+        with killing_if_stuck(process):
+            for line in self.stdout:
+                self.printed += line
+                if "Ctrl-C" in line:
+                    break
+        assert self.printed, self.log
         self.urls: dict[str, str] = dict(re.findall(r"^  (\w+): \[[\w ,]+\] (http://\S+)$", self.printed, re.MULTILINE))
 
     @property
@@ -73,8 +87,9 @@ class Program:
     def end(self, number: signal.Signals) -> int:
         """The exit code after a signal; what was still printed is in `printed`."""
         self.process.send_signal(number)
-        self.printed += self.process.communicate(timeout=PATIENCE)[0]
-        return self.process.returncode
+        with killing_if_stuck(self.process):
+            self.printed += self.stdout.read()
+            return self.process.wait()
 
 
 def environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
@@ -83,14 +98,14 @@ def environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> Iterator[Program]:
+def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[Program]:
     """The program, which has printed its functions; it is gone when the block ends."""
     log_file = folder / "stderr.txt"
     with (
         log_file.open("w") as log,
         httpx.Client(timeout=PATIENCE, verify=False, trust_env=False) as client,  # noqa: S501 - plain HTTP
         subprocess.Popen(
-            [sys.executable, "-m", "devhost", *arguments],
+            [sys.executable, "-m", "devhost"],
             cwd=project,
             env=environment(folder, settings),
             stdout=subprocess.PIPE,
@@ -98,14 +113,10 @@ def running(folder: Path, *arguments: str, project: Path = PROJECT, **settings: 
             text=True,
         ) as process,
     ):
-        watchdog = threading.Timer(PATIENCE, process.kill)  # reading what a program never prints has no time-out
-        watchdog.start()
         try:
             yield Program(process, log_file, client)
         finally:
             process.kill()
-            watchdog.cancel()
-            watchdog.join()
 
 
 def refusal(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
@@ -160,6 +171,11 @@ _numbers = itertools.count(6_000_000_000)
 def new_user(**fields: Any) -> dict[str, Any]:
     """A body for create_user with a number that no other has."""
     return {"full_name": "Asha Rao", "mob_num": str(next(_numbers)), "pan_num": "ABCPE1234F", **fields}
+
+
+def unexpected(log: str) -> list[str]:
+    """The lines of a log that are not those of requests."""
+    return [line for line in log.splitlines() if not LOG_LINE.fullmatch(line)]
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -279,6 +295,21 @@ def test_listening_on_every_address_is_warned_of(tmp_path: Path) -> None:
         assert re.search(r"^Warning: listening on 0\.0\.0\.0", program.printed, re.MULTILINE)
 
 
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_listened_on_and_printed_in_brackets(tmp_path: Path) -> None:
+    with running(tmp_path, HOST="::1") as program:
+        assert program.urls["get_users"].startswith("http://[::1]:")
+        assert program.post("get_users", {}).json() == {"users": []}
+
+
 def test_a_port_in_use_is_one_line_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -299,7 +330,8 @@ def test_a_port_in_use_is_one_line_that_names_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
-    line = refusal(tmp_path, **{name: value})
+    settings = {name: value}
+    line = refusal(tmp_path, project=PROJECT, **settings)
     assert line.startswith(f"Cannot start: {name} ")
     assert value in line
 
@@ -345,7 +377,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_without_a_traceback(tmp_path: Pat
     with running(tmp_path) as program:
         assert program.post("get_users", {}).status_code == 200
         assert program.end(number) == 0
-        assert [line for line in program.log.splitlines() if not LOG_LINE.fullmatch(line)] == []
+        assert unexpected(program.log) == []
 
 
 def test_what_was_created_is_there_after_a_stop_and_a_second_start(tmp_path: Path) -> None:
@@ -376,7 +408,7 @@ def test_a_request_that_is_under_way_at_a_signal_is_still_answered(tmp_path: Pat
             user_id = json.loads(response.read())["user_id"]
         assert program.process.wait(PATIENCE) == 0
         assert rows(tmp_path, "SELECT user_id FROM users") == [(user_id,)]
-        assert [line for line in program.log.splitlines() if not LOG_LINE.fullmatch(line)] == []
+        assert unexpected(program.log) == []
 
 
 def wait_until_nobody_listens(host: str, port: int) -> None:
@@ -397,45 +429,56 @@ Version = tuple[str, str]
 """A user and the manager of one version."""
 
 
-def write_on(program: Program, managers: list[str], first_number: int, answered: SimpleQueue[Version]) -> None:
-    """Creates users and moves them to another manager until the program is gone; puts what was answered.
+def write_on(program: Program, managers: list[str], first_number: int, answered: SimpleQueue[Version | None]) -> None:
+    """Creates users and moves them to another manager until the program is gone.
 
-    Raises where half an answer came.
+    Puts each version that was answered, and None at its end. Raises where half an answer came.
     """
-    for number in itertools.count(first_number):
-        body = {"full_name": "Asha Rao", "mob_num": str(number), "pan_num": "ABCPE1234F", "manager_id": managers[0]}
-        user_id = ""
-        for trigger in ("create_user", "update_user"):
-            request = program.client.build_request("POST", program.urls[trigger], json=body)
-            try:
-                response = program.client.send(request, stream=True)
-            except httpx.TransportError:
+
+    def call(trigger: str, body: object) -> Any:
+        request = program.client.build_request("POST", program.urls[trigger], json=body)
+        try:
+            response = program.client.send(request, stream=True)
+        except httpx.TransportError:
+            return None
+        with closing(response):
+            answer = json.loads(response.read())
+        assert response.status_code in (200, 201), answer
+        return answer
+
+    try:
+        for number in itertools.count(first_number):
+            created = call("create_user", new_user(mob_num=str(number), manager_id=managers[0]))
+            if created is None:
                 return
-            with closing(response):
-                answer = json.loads(response.read())
-            assert response.status_code in (200, 201), answer
-            user_id = answer["user_id"] if trigger == "create_user" else user_id
-            answered.put((user_id, body["manager_id"]))
-            body = {"user_ids": [user_id], "update_data": {"manager_id": managers[1]}}
+            user_id = created["user_id"]
+            answered.put((user_id, managers[0]))
+            if call("update_user", {"user_ids": [user_id], "update_data": {"manager_id": managers[1]}}) is None:
+                return
+            answered.put((user_id, managers[1]))
+    finally:
+        answered.put(None)
 
 
 def end_while_writing(
     folder: Path, managers: list[str], number: signal.Signals
 ) -> tuple[int, list[Version], list[Any]]:
     """The exit code after `number` arrived amid the writes of four threads, what they were answered, their errors."""
-    answered: SimpleQueue[Version] = SimpleQueue()
+    answered: SimpleQueue[Version | None] = SimpleQueue()
     with ThreadPoolExecutor(4) as pool, running(folder) as program:
         writers: list[Future[None]] = [
-            pool.submit(write_on, program, managers, 6_000_000_000 + thread * 1_000_000, answered)
+            pool.submit(write_on, program, managers, 7_000_000_000 + thread * 1_000_000, answered)
             for thread in range(4)
         ]
-        versions = [answered.get(timeout=PATIENCE) for _ in range(200)]
+        versions: list[Version | None] = []
+        while len(versions) < 200 and None not in versions:
+            versions.append(answered.get(timeout=PATIENCE))
         exit_code = program.end(number)
-        errors = [writer.exception(PATIENCE) for writer in writers]
+        errors = [error for writer in writers if (error := writer.exception(PATIENCE)) is not None]
         if number != signal.SIGKILL:
-            assert [line for line in program.log.splitlines() if not LOG_LINE.fullmatch(line)] == []
+            assert unexpected(program.log) == []
     versions += [answered.get() for _ in range(answered.qsize())]
-    return exit_code, versions, [error for error in errors if error is not None]
+    return exit_code, [version for version in versions if version is not None], errors
 
 
 def test_a_stop_amid_writes_loses_nothing_that_was_answered_and_cuts_no_answer(
