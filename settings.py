@@ -70,7 +70,7 @@ def _local_settings(path: Path) -> dict[str, str | None]:
     try:
         values = json.loads(path.read_text("utf-8-sig"))["Values"]
         return {str(name): None if value is None else str(value) for name, value in values.items()}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path.name} is not a JSON object with an object named Values.") from error
 
 

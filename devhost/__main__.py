@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 import settings
-from devhost.host import Host, Route, Workers, find_routes, read_route_prefix
+from devhost.host import Host, HostJsonError, Route, Workers, find_routes, read_route_prefix
 
 DRAIN_SECONDS = 10
 """How long a stop waits for requests under way."""
@@ -41,15 +41,30 @@ def main() -> None:
         _log_lines()
         sys.path.insert(0, str(Path.cwd()))
         app = importlib.import_module("function_app").app
-        family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
-        listener = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
-    except settings.SettingsError as error:
+        routes, unserved = find_routes(app, read_route_prefix(Path("host.json")))
+    except (settings.SettingsError, HostJsonError) as error:
         sys.exit(f"Cannot start: {error}")
-    except OSError as error:
-        sys.exit(f"Cannot listen on {arguments.host}:{arguments.port}: {error.strerror}. PORT and HOST choose another.")
-    routes, unserved = find_routes(app, read_route_prefix(Path("host.json")))
+    listener = _listen(arguments.host, arguments.port)
+    workers = Workers(configured.threads)
+    server = _server(Host(routes, workers))
+    # While it serves, uvicorn has handlers of its own: it finishes what is under way, then raises the signal again.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     _introduce(routes, unserved, *listener.getsockname()[:2])
-    _serve(routes, listener, configured.threads)
+    gc.freeze()  # what was imported stays: the collector need not look at it again
+    server.run(sockets=[listener])
+    workers.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror
+    except OverflowError:
+        reason = "a port is a number from 0 to 65535"
+    sys.exit(f"Cannot listen on {host}:{port}: {reason}. PORT and HOST choose another.")
 
 
 def _log_lines() -> None:
@@ -81,12 +96,9 @@ def _introduce(routes: list[Route], unserved: list[str], host: str, port: int) -
         print(f"Warning: listening on {host}: whoever reaches this port reads and changes everything.", flush=True)
 
 
-def _serve(routes: list[Route], listener: socket.socket, thread_count: int) -> None:
-    # uvicorn finishes what is under way and then raises the signal again: end as a program that was asked to.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    workers = Workers(thread_count)
+def _server(host: Host) -> uvicorn.Server:
     config = uvicorn.Config(
-        Host(routes, workers),
+        host,
         lifespan="off",
         interface="asgi3",
         access_log=False,
@@ -96,13 +108,7 @@ def _serve(routes: list[Route], listener: socket.socket, thread_count: int) -> N
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    gc.freeze()  # what was imported stays: the collector need not look at it again
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        sys.exit(0)
-    finally:
-        workers.close()
+    return uvicorn.Server(config)
 
 
 if __name__ == "__main__":

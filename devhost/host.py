@@ -39,6 +39,14 @@ JOIN_SECONDS: Final = 1.0
 logger = logging.getLogger("devhost")
 
 
+class HostJsonError(Exception):
+    """A host.json that cannot be read."""
+
+
+class DisconnectedError(Exception):
+    """A client that left before the end of its request."""
+
+
 class UnservableError(Exception):
     """A function that only the real host can serve."""
 
@@ -71,8 +79,11 @@ class Context:
 
 def read_route_prefix(host_json: Path) -> str:
     """The prefix of every route: `extensions.http.routePrefix`, which is `api` where nothing is said."""
-    settings = json.loads(host_json.read_text("utf-8")) if host_json.exists() else {}
-    return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
+    try:
+        settings = json.loads(host_json.read_text("utf-8-sig")) if host_json.exists() else {}
+        return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
+    except (ValueError, AttributeError) as error:
+        raise HostJsonError(f"{host_json.name} is not what the host reads: {error}.") from error
 
 
 def find_routes(app: func.FunctionApp, route_prefix: str) -> tuple[list[Route], list[str]]:
@@ -169,7 +180,10 @@ class Host:
         if route is None:
             await _send(send, func.HttpResponse(status_code=404))
             return
-        body = await _read_body(receive)
+        try:
+            body = await _read_body(receive)
+        except DisconnectedError:
+            return
         if body is None:
             await _send(send, func.HttpResponse(status_code=413))
             return
@@ -221,7 +235,7 @@ def _request(scope: Scope, route_params: dict[str, str], body: bytes) -> func.Ht
     for name, value in scope["headers"]:  # ASGI lower-cases the names
         text = value.decode("latin-1")
         key = name.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
     query = scope["query_string"].decode("latin-1")
     server, port = scope["server"]
     authority = headers.get("host") or f"{server}:{port}"
@@ -230,24 +244,37 @@ def _request(scope: Scope, route_params: dict[str, str], body: bytes) -> func.Ht
         scope["method"],
         f"{scope['scheme']}://{authority}{path}{'?' + query if query else ''}",
         headers=headers,
-        params=dict(parse_qsl(query)) if query else {},  # drops empty values, as the real host does
+        params=_params(query) if query else {},
         route_params=route_params,
         body=body,
     )
 
 
+def _params(query: str) -> dict[str, str]:
+    """The parameters of a query: those of one name joined, as ASP.NET joins them, and empty ones dropped."""
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, []).append(value)
+    return {name: ",".join(given) for name, given in values.items() if given != [""]}
+
+
 async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body, however it was sent, or None where it is larger than the real host takes."""
+    """The whole body, however it was sent, or None where it is larger than the real host takes.
+
+    Raises `DisconnectedError` where the client left before its end: half a body must not reach a function.
+    """
     message = await receive()
-    if not message.get("more_body"):
+    if message["type"] == "http.request" and not message.get("more_body"):
         return bytes(message.get("body", b""))
-    body = bytearray(message["body"])
-    while message.get("more_body"):
-        message = await receive()
+    body = bytearray()
+    while message["type"] == "http.request":
         body += message.get("body", b"")
         if len(body) > BODY_BYTES_MAX:
             return None
-    return bytes(body)
+        if not message.get("more_body"):
+            return bytes(body)
+        message = await receive()
+    raise DisconnectedError
 
 
 async def _send(send: Send, response: func.HttpResponse) -> None:

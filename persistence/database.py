@@ -177,8 +177,11 @@ def parse_database_url(text: str) -> URL:
         raise SettingsError("DATABASE_URL cannot be read as a SQLAlchemy URL.") from None
     if url.drivername not in ("sqlite", "sqlite+pysqlite", "mssql", "mssql+pyodbc"):
         raise SettingsError(f"DATABASE_URL names {url.drivername}; Rollbook speaks sqlite and mssql+pyodbc.")
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("DATABASE_URL names no file: SQLite in memory is a database of its own for every thread.")
+    if url.get_backend_name() == "sqlite":
+        if not url.database or ":memory:" in url.database:
+            raise SettingsError("DATABASE_URL names no file: SQLite in memory is a database for each thread.")
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", str(url.query.get("timeout", LOCK_SECONDS))):
+            raise SettingsError("DATABASE_URL has a timeout that is no number of seconds.")
     return url
 
 

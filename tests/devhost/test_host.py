@@ -59,11 +59,15 @@ class Stage:
         while self.workers:
             self.workers.pop().close()
 
-    def exchange(self, sent: bytes) -> bytes:
-        """All that comes back on a connection of its own; the last request in `sent` must ask for its end."""
+    def exchange(self, sent: bytes, *, leave: bool = False) -> bytes:
+        """All that comes back on a connection of its own, until the server ends it: after the client left (`leave`), or
+        because the last request in `sent` asked for it.
+        """
         address = (self.client.base_url.host, self.client.base_url.port)
         with socket.create_connection(address, timeout=PATIENCE) as connection:
             connection.sendall(sent)
+            if leave:
+                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(partial(connection.recv, 65536), b""))
 
 
@@ -330,6 +334,24 @@ def test_a_body_larger_than_the_limit_is_refused_before_the_function(
     assert post(10_000_000).status_code == 413
     assert post(1).status_code == 200
     assert lengths == [2_000_000, 1]
+
+
+@pytest.mark.parametrize(
+    "half",
+    [b"Content-Length: 8\r\n\r\n", b"Content-Length: 8\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],
+)
+def test_half_a_body_never_reaches_the_function(stage: Stage, app: func.FunctionApp, half: bytes) -> None:
+    bodies = []
+
+    @app.route("take")
+    def take(req: func.HttpRequest) -> func.HttpResponse:
+        bodies.append(req.get_body())
+        return func.HttpResponse()
+
+    client = stage.serve(app, threads=1)
+    stage.exchange(b"POST /take HTTP/1.1\r\nHost: x\r\n" + half, leave=True)
+    assert client.post("/take", content=b"whole").status_code == 200
+    assert bodies == [b"whole"]
 
 
 def test_a_body_that_nobody_reads_does_not_disturb_the_next_request(stage: Stage, app: func.FunctionApp) -> None:

@@ -317,6 +317,16 @@ def test_a_port_in_use_is_one_line_that_names_it(tmp_path: Path) -> None:
         assert f":{port}:" in refusal(tmp_path, "--port", port, PORT="0")  # an option comes before its setting
 
 
+@pytest.mark.parametrize("port", ["65536", "-1"])
+def test_a_port_that_no_machine_has_is_one_line_that_names_it(tmp_path: Path, port: str) -> None:
+    assert f":{port}:" in refusal(tmp_path, "--port", port)
+
+
+def test_a_host_json_that_cannot_be_read_is_one_line_that_names_it(other_project: Path, tmp_path: Path) -> None:
+    (other_project / "host.json").write_text("{ // a comment\n}", "utf-8")
+    assert refusal(tmp_path, project=other_project).startswith("Cannot start: host.json ")
+
+
 # ---- settings it cannot start with
 
 
@@ -378,6 +388,16 @@ def test_a_signal_ends_it_with_exit_code_0_and_without_a_traceback(tmp_path: Pat
         assert program.post("get_users", {}).status_code == 200
         assert program.end(number) == 0
         assert unexpected(program.log) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_as_soon_as_the_urls_are_printed_ends_it_all_the_same(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    for _ in range(3):
+        with running(tmp_path) as program:
+            assert program.end(number) == 0
+            assert unexpected(program.log) == []
 
 
 def test_what_was_created_is_there_after_a_stop_and_a_second_start(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_a_sqlalchemy_url_is_taken(text: str) -> None:
         ("mssql+pyodbc://user:secret@host:port/rollbook", "SQLAlchemy URL"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///file::memory:?uri=true", "names no file"),
+        ("sqlite:///x.db?timeout=soon", "timeout"),
     ],
 )
 def test_another_url_is_refused_and_its_password_is_not_shown(text: str, told: str) -> None:
