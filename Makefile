@@ -26,6 +26,7 @@ clean:  ## remove the environment and the caches; databases and settings stay
 
 # The stamp is written last, so that an installation that was interrupted starts over.
 .venv/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Rollbook needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

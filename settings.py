@@ -42,7 +42,9 @@ def current() -> Settings:
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
     """Settings from `environment` and the two files of `folder`. Refuses with `SettingsError`."""
     given: dict[str, str] = {}
-    for values in (_local_settings(folder / "local.settings.json"), _dotenv(folder / ".env"), environment):
+    on_azure = "WEBSITE_SITE_NAME" in environment  # Azure sets it; local settings must not give it a SQLite there
+    local = {} if on_azure else _local_settings(folder / "local.settings.json")
+    for values in (local, _dotenv(folder / ".env"), environment):
         # Blanks are left out source by source: a blank value hides nothing.
         given |= {name: value.strip() for name, value in values.items() if value and value.strip()}
     return Settings(
@@ -84,7 +86,7 @@ def _services(given: Mapping[str, str]) -> tuple[str, ...]:
 def _database_url(given: Mapping[str, str]) -> str:
     if url := given.get("DATABASE_URL"):
         return url
-    if "WEBSITE_SITE_NAME" in given:  # Azure sets it; a file there is lost with its instance
+    if "WEBSITE_SITE_NAME" in given:  # a file there is lost with its instance
         raise SettingsError(
             "DATABASE_URL is not set. On Azure it must be the ODBC connection string of the Azure SQL database "
             "(Azure portal, Connection strings, ODBC) or an mssql+pyodbc:// URL."

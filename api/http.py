@@ -154,6 +154,8 @@ _CODES: Final = {
     "int_type": ("wrong-type", "This must be a whole number."),
     "string_type": ("wrong-type", "This must be a JSON string."),
     "model_type": ("wrong-type", "This must be a JSON object."),
+    "greater_than_equal": ("out-of-range", "This is too small."),
+    "less_than_equal": ("out-of-range", "This is too large."),
 }
 
 

@@ -169,9 +169,9 @@ def get_users(request: GetUsers) -> Answer:
 @endpoint(DeleteUser)
 def delete_user(request: DeleteUser) -> Answer:
     """Deletes every version of a user."""
-    ((key, value),) = request.model_dump(exclude_unset=True).items()
+    key = "user_id" if "user_id" in request.model_fields_set else "mob_num"
     with transaction() as connection:
-        user_id = store.delete_user(connection, key, value)
+        user_id = store.delete_user(connection, key, getattr(request, key))
         if user_id is None:
             raise domain.user_not_found(key)
     return Answer(Deleted(message="User deleted successfully", user_id=user_id))
@@ -183,13 +183,13 @@ def update_user(request: UpdateUser) -> Answer:
     """Changes one user, or the manager of several: all of them or none."""
     changes = cast("domain.Changes", request.update_data.model_dump(exclude_unset=True))
     domain.require_bulk_keys(request.user_ids, changes)
-    now = domain.timestamp(datetime.now(UTC))
     with transaction() as connection:
         current, activity = store.load_for_update(connection, request.user_ids, changes.get("manager_id"))
         if "manager_id" in changes and not activity:
             raise domain.manager_refusal(activity, pointer="/update_data/manager_id")
         plan = domain.plan_update(request.user_ids, current, changes)
-        store.save_update(connection, plan, changes, now=now)
+        # Only now: whoever waited for the lock must not write an instant before that of the one who held it.
+        store.save_update(connection, plan, changes, now=domain.timestamp(datetime.now(UTC)))
     return Answer(_updated(plan), 207 if plan.not_found else 200)
 
 

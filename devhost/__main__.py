@@ -101,6 +101,7 @@ def _server(host: Host) -> uvicorn.Server:
         host,
         lifespan="off",
         interface="asgi3",
+        ws="none",
         access_log=False,
         log_config=None,
         log_level="warning",

@@ -14,6 +14,7 @@ import queue
 import random
 import re
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ BODY_BYTES_MAX: Final = 100 * 1024 * 1024
 """Largest body that reaches a function: the real host's default (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
 
 JOIN_SECONDS: Final = 1.0
-"""How long the end of the program waits for each thread: the requests under way were waited for before."""
+"""How long the end of the program waits for the threads: the requests under way were waited for before."""
 
 logger = logging.getLogger("devhost")
 
@@ -156,8 +157,9 @@ class Workers:
         """Ends the threads, each after its job; one whose job does not end is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
+        until = time.monotonic() + JOIN_SECONDS
         for thread in self._threads:
-            thread.join(JOIN_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while job := self._jobs.get():

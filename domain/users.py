@@ -1,7 +1,7 @@
 """The rules of the users service: what a field accepts, and what an update does to a user's versions.
 
 Every `parse_*` function is total and idempotent: any Python value is either answered in its stored form or refused
-with an `InvalidError`, and a stored form parses to itself. The rules' source is the users contract in README.
+with an `InvalidError`, and a stored form parses to itself. README lists the rules of the fields.
 """
 
 from __future__ import annotations

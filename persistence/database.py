@@ -75,7 +75,11 @@ class _Embedded:
         connection = self.readers.get(thread)
         if connection is None:
             connection = self.readers[thread] = self.engine.connect()
-        yield connection
+        try:
+            yield connection
+        except DBAPIError:  # a connection that broke must not meet the thread's next call
+            self.readers.pop(thread).close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -163,13 +167,13 @@ def close() -> None:
 
 def parse_database_url(text: str) -> URL:
     """The SQLAlchemy URL for a setting that is one, or that is an ODBC connection string of SQL Server."""
-    if "://" not in text:
-        if "driver=" not in text.lower().replace(" ", ""):
-            raise SettingsError(
-                "DATABASE_URL is neither a SQLAlchemy URL (sqlite:///rollbook.db) nor an ODBC connection string "
-                "(Driver={ODBC Driver 18 for SQL Server};Server=…;Database=…)."
-            )
+    if re.search(r"(^|;)\s*driver\s*=", text, re.IGNORECASE):
         return URL.create("mssql+pyodbc", query={"odbc_connect": text})
+    if "://" not in text:
+        raise SettingsError(
+            "DATABASE_URL is neither a SQLAlchemy URL (sqlite:///rollbook.db) nor an ODBC connection string "
+            "(Driver={ODBC Driver 18 for SQL Server};Server=…;Database=…)."
+        )
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -210,6 +214,7 @@ def _create_embedded_tables() -> None:
     try:
         with transaction() as connection:
             SQLModel.metadata.create_all(connection)
+            connection.exec_driver_sql("PRAGMA user_version=1")  # writes: a file that is read-only is told of now
     except (DBAPIError, sqlite3.Error, UnavailableError) as error:
         cause = error.__cause__ if isinstance(error, UnavailableError) else error
         reason = getattr(cause, "orig", cause)
@@ -292,6 +297,8 @@ _LOST_RACES = {
 }
 _DUPLICATE_KEYS = {"2601", "2627", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _OUT_OF_REACH = {
+    "1105", "9002", "40544",  # no room left
+    "615", "3906", "10922", "40143", "40540",  # failing over
     "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
 }  # fmt: skip
 # SQLite's families of codes; SQLSTATE 08: no connection, HYT00 and HYT01: no answer in time.

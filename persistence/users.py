@@ -22,7 +22,6 @@ from sqlalchemy import (
     delete,
     event,
     false,
-    func,
     insert,
     not_,
     or_,
@@ -128,8 +127,13 @@ def find_manager_activity(connection: Connection, manager_id: str | None) -> boo
 
 # ---- create
 
-_INSERT = insert(USERS).inline()
-_NEW = {column.name: bindparam(column.name, type_=column.type) for column in USERS.c if column.name != "id"}
+# Without updated_at, and without a manager_id that is none: an untyped NULL costs the driver a question to the server.
+_NEW = {
+    column.name: bindparam(column.name, type_=column.type)
+    for column in USERS.c
+    if column.name not in ("id", "updated_at")
+}
+_INSERT = insert(USERS).inline().values({name: value for name, value in _NEW.items() if name != "manager_id"})
 # The manager is looked up by the insert itself: one statement, and nobody can retire the manager in between.
 _INSERT_UNDER_MANAGER = insert(USERS).from_select(
     list(_NEW), select(*_NEW.values()).where(MANAGERS.c.manager_id == _NEW["manager_id"], MANAGERS.c.is_active)
@@ -143,7 +147,8 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
     """
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
     with refusing_duplicates(mob_num_taken(pointer="/mob_num")):
-        return connection.execute(statement, {**user, "version": 1}).rowcount == 1
+        values = {name: value for name, value in user.items() if value is not None}
+        return connection.execute(statement, {**values, "version": 1}).rowcount == 1
 
 
 # ---- get
@@ -286,12 +291,14 @@ def load_for_update(
 ) -> tuple[list[CurrentUser], bool | None]:
     """The current versions of those users that exist, and whether the manager is active (None: there is none).
 
-    The rows stay locked until the transaction ends.
+    The rows stay locked until the transaction ends. Everybody locks in the order of ids, so that nobody waits in a
+    circle.
     """
-    ids = orjson.dumps(user_ids).decode()
+    values = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
-        return [CurrentUser._make(row) for row in connection.execute(_LOAD, {"user_ids": ids})], None
-    rows = connection.execute(_LOAD_WITH_MANAGER, {"user_ids": ids, "manager_id": manager_id}).fetchall()
+        rows = [*connection.execute(_LOAD, values)]
+        return [CurrentUser._make(row) for row in rows], None
+    rows = [*connection.execute(_LOAD_WITH_MANAGER, {**values, "manager_id": manager_id})]
     activity = rows[0][-1] if rows else find_manager_activity(connection, manager_id)
     return [CurrentUser._make(row[:-1]) for row in rows], activity
 
@@ -313,7 +320,7 @@ def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, n
 
 
 def _write(connection: Connection, statement: Executable, row_ids: list[int], values: dict[str, object]) -> None:
-    result = connection.execute(statement, {**values, "row_ids": orjson.dumps(row_ids).decode()})
+    result = connection.execute(statement, {**values, "row_ids": orjson.dumps(sorted(row_ids)).decode()})
     if result.rowcount != len(row_ids):
         raise LostRaceError
 
@@ -321,9 +328,6 @@ def _write(connection: Connection, statement: Executable, row_ids: list[int], va
 @functools.cache
 def _set_in_place(keys: frozenset[str]) -> Update:
     statement = update(USERS).where(is_one_of(USERS.c.id, "row_ids"), _CURRENT)
-    if "manager_id" in keys:  # a manager who came meanwhile must not be overwritten without a new version
-        new = bindparam("new_manager_id", type_=USERS.c.manager_id.type)
-        statement = statement.where(func.coalesce(USERS.c.manager_id, new) == new)
     return statement.values({key: bindparam(f"new_{key}") for key in keys} | {"updated_at": bindparam("now")})
 
 

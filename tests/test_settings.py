@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,13 @@ def test_a_number_with_leading_zeros_has_the_same_bounds(tmp_path: Path, text: s
 def test_on_azure_a_missing_database_url_is_refused_by_name(tmp_path: Path, given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
         load({"WEBSITE_SITE_NAME": "rollbook-app", **given}, tmp_path)
+
+
+def test_on_azure_local_settings_are_not_read(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "local.settings.sample.json", tmp_path / "local.settings.json")
+    assert load({}, tmp_path).database_url.startswith("sqlite:")
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
+        load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path)
 
 
 def test_on_azure_a_given_database_url_is_taken(tmp_path: Path) -> None:

@@ -6,10 +6,19 @@ import logging
 import re
 import sqlite3
 import uuid
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import azure.functions as func
 import pytest
+from pydantic import ValidationError
+
+from api.http import Answer, Request, endpoint
+from api.users import CreateUser
+from domain.errors import LostRaceError
 
 TRIGGERS = ["create_user", "get_users", "delete_user", "update_user"]
 MEBIBYTE = 1024 * 1024
@@ -146,3 +155,30 @@ def test_the_app_goes_on_after_an_unexpected_error(api: Any, database_file: Path
     _execute(database_file, "ALTER TABLE lost RENAME TO users")
     assert api.get() == [user]
     assert api.update([user["user_id"]], full_name="New").status_code == 200
+
+
+def _endpoint(outcomes: Iterator[Exception | None]) -> Callable[[], func.HttpResponse]:
+    @endpoint(Request)
+    def handle(_: Request) -> Answer:
+        if error := next(outcomes):
+            raise error
+        return Answer({"won": True})
+
+    context = SimpleNamespace(invocation_id=str(uuid.uuid4()))
+    return lambda: handle(func.HttpRequest("POST", "http://localhost/handle", body=b"{}"), context)
+
+
+def test_a_handler_that_lost_a_race_runs_again_as_a_whole() -> None:
+    assert _endpoint(iter([LostRaceError(), LostRaceError(), None]))().status_code == 200
+
+
+def test_a_handler_that_loses_every_race_is_a_409() -> None:
+    response = _endpoint(repeat(LostRaceError()))()
+    assert response.status_code == 409
+    assert b"/problems/lost-race" in response.get_body()
+
+
+def test_no_model_repeats_what_was_sent() -> None:
+    with pytest.raises(ValidationError) as caught:
+        CreateUser.model_validate({"full_name": 5, "Unmistakable": 1, "mob_num": "Unmistakable Value"})
+    assert "Unmistakable Value" not in str(caught.value)

@@ -58,10 +58,11 @@ def test_32_threads_that_move_one_user_leave_one_active_row_and_no_gap(
     statuses = Counter(status for answers in _at_once(32, move) for status in answers)
     assert all(status < 500 for status in statuses)
     assert statuses[200] >= 0.95 * statuses.total()
-    versions = _rows(database_file, "SELECT version, is_active, manager_id FROM users ORDER BY id")
+    versions = _rows(database_file, "SELECT version, is_active, manager_id, updated_at FROM users ORDER BY id")
     assert [version for version, *_ in versions] == list(range(1, len(versions) + 1))
-    assert [is_active for _, is_active, _ in versions] == [0] * (len(versions) - 1) + [1]
+    assert [is_active for _, is_active, *_ in versions] == [0] * (len(versions) - 1) + [1]
     assert all(one[2] != next_one[2] for one, next_one in pairwise(versions))
+    assert all(one[3] <= next_one[3] for one, next_one in pairwise(versions))  # time does not run backwards
 
 
 def test_of_deletions_and_updates_at_once_nothing_remains_and_nothing_fails(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ MISSING = "missing-key"
 
 def test_a_user_is_created_and_answered_as_get_users_has_it(api: Any, managers: list[str]) -> None:
     body = {"full_name": " Asha Rao ", "mob_num": "+91 98765-43210", "pan_num": "abcpe1234f", "manager_id": managers[0]}
+    before = datetime.now(UTC)
     response = api.post("create_user", body)
     assert response.status_code == 201
     answer = response.json()
@@ -29,6 +31,7 @@ def test_a_user_is_created_and_answered_as_get_users_has_it(api: Any, managers: 
     assert user["updated_at"] is None
     assert user["is_active"] is True
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", user["created_at"])
+    assert before <= datetime.fromisoformat(user["created_at"]) <= datetime.now(UTC)
     assert api.get() == [user]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 def test_a_user_without_a_manager_gets_one_in_place(api: Any, managers: list[str]) -> None:
     user = api.create()
+    before = datetime.now(UTC)
     response = api.update([user["user_id"]], manager_id=managers[0])
     assert response.status_code == 200
     assert response.json() == {
@@ -21,7 +23,7 @@ def test_a_user_without_a_manager_gets_one_in_place(api: Any, managers: list[str
         "not_found": [],
     }
     (record,) = api.get()
-    assert record["updated_at"] > user["created_at"]
+    assert before <= datetime.fromisoformat(record["updated_at"]) <= datetime.now(UTC)
     assert record == {**user, "manager_id": managers[0], "updated_at": record["updated_at"]}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,7 +18,7 @@ from sqlalchemy.pool.base import ResetStyle
 
 from domain.errors import LostRaceError, UnavailableError
 from persistence import database
-from persistence.users import USERS
+from persistence.users import _LOAD, _LOAD_WITH_MANAGER, USERS
 from settings import SettingsError
 
 SQL_SERVER = sql_server_dialect.dialect()  # type: ignore[no-untyped-call]
@@ -35,9 +35,14 @@ def test_an_odbc_connection_string_as_the_portal_shows_it_reaches_the_driver_as_
     assert arguments == (ODBC,)
 
 
-@pytest.mark.parametrize("text", ["mssql+pyodbc://server/rollbook?driver=ODBC+Driver+18+for+SQL+Server", "sqlite:///x"])
-def test_a_sqlalchemy_url_is_taken(text: str) -> None:
-    assert database.parse_database_url(text).render_as_string(hide_password=False) == text
+def test_a_password_may_look_like_a_url() -> None:
+    text = "Server=x;Driver={ODBC Driver 18 for SQL Server};Pwd=a://b"
+    assert database.parse_database_url(text).query["odbc_connect"] == text
+
+
+@pytest.mark.parametrize("url", ["mssql+pyodbc://server/rollbook?driver=ODBC+Driver+18+for+SQL+Server", "sqlite:///x"])
+def test_a_sqlalchemy_url_is_taken(url: str) -> None:
+    assert database.parse_database_url(url).render_as_string(hide_password=False) == url
 
 
 @pytest.mark.parametrize(
@@ -71,6 +76,13 @@ def test_a_file_that_cannot_be_a_database_is_refused(tmp_path: Path, content: by
     with pytest.raises(SettingsError, match="DATABASE_URL names a file that cannot be used as a database"):
         database.connect(f"sqlite:///{path}", threads=1)
     database.close()
+
+
+def test_no_error_repeats_the_parameters_of_its_statement(database_file: Path) -> None:
+    assert database_file.exists()
+    with pytest.raises(OperationalError) as caught, database.reading() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Unmistakable"})
+    assert "Unmistakable" not in str(caught.value)
 
 
 def test_without_the_driver_manager_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,5 +200,5 @@ def test_a_page_is_cut_in_both_engines() -> None:
 
 
 def test_rows_that_are_loaded_for_an_update_are_locked_on_sql_server() -> None:
-    statement = database.locking(select(USERS.c.id), USERS)
-    assert "FROM users WITH (UPDLOCK, ROWLOCK)" in str(statement.compile(dialect=SQL_SERVER))
+    for statement in (_LOAD, _LOAD_WITH_MANAGER):
+        assert "FROM users WITH (UPDLOCK, ROWLOCK)" in str(statement.compile(dialect=SQL_SERVER))

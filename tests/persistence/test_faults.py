@@ -13,7 +13,9 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from domain.errors import LostRaceError, UnavailableError
+from domain.users import UpdatePlan
 from persistence import database
+from persistence.users import save_update
 
 
 def _is_unavailable(response: Any) -> bool:
@@ -183,3 +185,54 @@ def test_without_a_database_there_is_no_connection() -> None:
     database.close()
     with pytest.raises(RuntimeError), database.reading():
         pass
+
+
+def test_a_writer_has_the_file_from_the_beginning_of_its_transaction(api: Any, database_file: Path) -> None:
+    api.create()
+    other = sqlite3.connect(database_file, timeout=0, isolation_level=None)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+@pytest.mark.parametrize("plan", [UpdatePlan([99], [], [], [], []), UpdatePlan([], [99], [], [], [])])
+def test_a_row_that_is_not_as_it_was_loaded_is_a_lost_race(api: Any, managers: list[str], plan: UpdatePlan) -> None:
+    user = api.create(manager_id=managers[0])
+
+    def save() -> None:
+        with database.transaction() as connection:
+            save_update(connection, plan, {"manager_id": managers[1]}, now="2026-01-01T00:00:00.000000Z")
+
+    with pytest.raises(LostRaceError):
+        save()
+    assert api.get() == [user]
+
+
+def test_a_deletion_that_missed_a_row_which_is_there_lost_a_race(api: Any, database_file: Path) -> None:
+    user = api.create()
+    other = sqlite3.connect(database_file)
+    other.execute("CREATE TRIGGER miss BEFORE DELETE ON users BEGIN SELECT RAISE(IGNORE); END")
+    response = api.post("delete_user", {"user_id": user["user_id"]})
+    assert response.status_code == 409
+    assert response.json()["type"] == "/problems/lost-race"
+    other.execute("DROP TRIGGER miss")
+    other.close()
+    assert api.post("delete_user", {"user_id": user["user_id"]}).status_code == 200
+
+
+def test_a_reading_connection_that_broke_does_not_meet_the_next_call(database_file: Path) -> None:
+    assert database_file.exists()
+
+    def read() -> int:
+        with database.reading() as connection:
+            return int(connection.exec_driver_sql("SELECT COUNT(*) FROM managers").scalar_one())
+
+    assert read() == 5
+    with database.reading() as connection:
+        connection.connection.driver_connection.close()  # type: ignore[union-attr]
+    with pytest.raises(UnavailableError):
+        read()
+    assert read() == 5
