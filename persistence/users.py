@@ -22,6 +22,7 @@ from sqlalchemy import (
     delete,
     event,
     false,
+    func,
     insert,
     not_,
     or_,
@@ -282,6 +283,7 @@ _LOAD = locking(
     select(*(USERS.c[name] for name in CurrentUser._fields)).where(is_one_of(USERS.c.user_id, "user_ids"), _CURRENT),
     USERS,
 )
+_COUNT_CURRENT = select(func.count()).where(is_one_of(USERS.c.user_id, "user_ids"), _CURRENT)
 # The manager rides along: an update of one user has three statements to spend.
 _LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
 
@@ -294,13 +296,17 @@ def load_for_update(
     The rows stay locked until the transaction ends. Everybody locks in the order of ids, so that nobody waits in a
     circle.
     """
-    values = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
+    ids = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
-        rows = [*connection.execute(_LOAD, values)]
-        return [CurrentUser._make(row) for row in rows], None
-    rows = [*connection.execute(_LOAD_WITH_MANAGER, {**values, "manager_id": manager_id})]
-    activity = rows[0][-1] if rows else find_manager_activity(connection, manager_id)
-    return [CurrentUser._make(row[:-1]) for row in rows], activity
+        rows = connection.execute(_LOAD, ids).fetchall()
+        current, activity = [CurrentUser._make(row) for row in rows], None
+    else:
+        rows = connection.execute(_LOAD_WITH_MANAGER, {**ids, "manager_id": manager_id}).fetchall()
+        current = [CurrentUser._make(row[:-1]) for row in rows]
+        activity = rows[0][-1] if rows else find_manager_activity(connection, manager_id)
+    if len(current) < len(user_ids) and connection.execute(_COUNT_CURRENT, ids).scalar_one() > len(current):
+        raise LostRaceError  # as in delete_user: SQL Server waited for rows that were superseded meanwhile
+    return current, activity
 
 
 def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:

@@ -94,7 +94,8 @@ def test_every_trigger_keeps_its_budget_of_statements(
     assert cost(api.update([user_id], manager_id=managers[1])) == 3
     assert cost(api.update([user_id], manager_id=managers[2], mob_num="9876543210")) == 3
     assert cost(api.update([user_id], manager_id=unknown_id)) <= 3
-    assert cost(api.update([unknown_id], manager_id=unknown_id)) == 2
+    assert cost(api.update([unknown_id], manager_id=unknown_id)) == 3
+    assert cost(api.update([unknown_id, user_id], manager_id=managers[3])) == 4
     assert cost(api.post("delete_user", {"mob_num": "9876543210"})) == 2
     assert cost(api.post("delete_user", {"user_id": user_id})) == 2
 
