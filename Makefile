@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test bench clean
+.PHONY: run test database bench clean
 
 # glibc would take the largest answer so far as the size from which on memory goes back to the system, and keep less
 # than that for every thread: 25 MB each after a listing of 100,000 users.
@@ -17,6 +17,9 @@ test: .venv/installed  ## all that CI runs
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+database: .venv/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
+	@$(BIN)/python -m persistence
 
 bench: .venv/installed  ## measure this machine; benchmarks/README.md explains the numbers
 	$(BIN)/python -m benchmarks

@@ -24,7 +24,7 @@ def build(enabled: settings.Settings) -> func.FunctionApp:
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for name in enabled.services:
         function_app.register_functions(importlib.import_module(BLUEPRINTS[name]).blueprint)
-    database.connect(enabled.database_url, threads=enabled.threads)
+    database.connect_as(enabled)
     return function_app
 
 

@@ -29,6 +29,9 @@ class Settings:
     services: tuple[str, ...]
     pan_holder_check: bool
     threads: int
+    db_pool_recycle_seconds: int
+    db_retry_seconds: int
+    on_azure: bool
     host: str
     port: int
 
@@ -54,6 +57,9 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         threads=_number(
             given, "PYTHON_THREADPOOL_THREAD_COUNT", default=min(32, (os.cpu_count() or 1) + 4), least=1, most=1000
         ),
+        db_pool_recycle_seconds=_number(given, "DB_POOL_RECYCLE_SECONDS", default=1800, least=1, most=86400),
+        db_retry_seconds=_number(given, "DB_RETRY_SECONDS", default=20, least=1, most=200),
+        on_azure=on_azure,
         host=given.get("HOST", "127.0.0.1"),
         port=_number(given, "PORT", default=7071, least=0, most=65535),
     )
@@ -86,7 +92,7 @@ def _services(given: Mapping[str, str]) -> tuple[str, ...]:
 def _database_url(given: Mapping[str, str]) -> str:
     if url := given.get("DATABASE_URL"):
         return url
-    if "WEBSITE_SITE_NAME" in given:  # a file there is lost with its instance
+    if "WEBSITE_SITE_NAME" in given:  # on Azure a file is lost with its instance
         raise SettingsError(
             "DATABASE_URL is not set. On Azure it must be the ODBC connection string of the Azure SQL database "
             "(Azure portal, Connection strings, ODBC) or an mssql+pyodbc:// URL."

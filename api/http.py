@@ -28,7 +28,7 @@ from domain.errors import (
     UnavailableError,
     Violation,
 )
-from persistence.database import error_code, retry_lost_races
+from persistence.database import error_code, retrying
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Largest request body that is read."""
@@ -82,10 +82,10 @@ def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Callab
             code = ""
             try:
                 request = _read(req, request_model)
-                answer = retry_lost_races(partial(handler, request))
+                answer = retrying(partial(handler, request))
                 response = _respond(answer.body, answer.status)
             except RefusalError as refusal:
-                code = refusal.code
+                code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
                 response = _refuse(refusal, context.invocation_id)
             except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
                 code = "internal-error"

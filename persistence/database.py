@@ -5,22 +5,28 @@ Nothing else in the app begins, commits or rolls back, and nothing else knows wh
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import sqlite3
+import struct
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     CHAR,
     BigInteger,
     Connection,
+    Engine,
     Integer,
+    RootTransaction,
+    Table,
     Unicode,
     bindparam,
     cast,
@@ -30,8 +36,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import column as column_clause
-from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.dialects.mssql import pyodbc as sql_server
+from sqlalchemy.engine import URL, Dialect, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
@@ -40,14 +47,21 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import SQLModel
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from domain.errors import LostRaceError, RefusalError, UnavailableError
-from settings import SettingsError
+from domain.errors import LostRaceError, OutcomeUnknownError, RefusalError, TransientError, UnavailableError
+from settings import Settings, SettingsError
 
 T = TypeVar("T")
 
 RACE_TRIES: Final = 6
 """How often a load-decide-save is tried before a lost race is answered."""
+
+LOGIN_SECONDS: Final = 15
+"""How long a login to SQL Server may take at most: its driver's own default."""
+
+SQL_COPT_SS_ACCESS_TOKEN: Final = 1256
+"""The driver's attribute for an access token (msodbcsql.h)."""
 
 LOCK_SECONDS: Final = 5.0
 """How long a SQLite writer waits for another one, unless the URL says otherwise (`?timeout=`)."""
@@ -84,7 +98,7 @@ class _Embedded:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         if not self.write_lock.acquire(timeout=self.lock_seconds):
-            raise _unavailable()
+            raise UnavailableError
         try:
             if self.writer is None:
                 self.writer = self.engine.connect()
@@ -118,34 +132,73 @@ class _Embedded:
 
 
 class _SqlServer:
-    """SQL Server: two pools, because changing a pooled connection to autocommit and back costs three round trips."""
+    """SQL Server: two pools, because changing a pooled connection to autocommit and back costs three round trips.
 
-    def __init__(self, url: URL, *, threads: int) -> None:
-        _load_pyodbc()
-        options: dict[str, Any] = {
-            "pool_size": threads,
-            "max_overflow": 0,
-            "pool_reset_on_return": None,  # both ways out of a block have ended what it began
-            "hide_parameters": True,
-        }
-        self.reader = create_engine(url, isolation_level="AUTOCOMMIT", **options)
-        self.writer = create_engine(url, **options)
-        self.reading = self.reader.connect
-        self.transaction = self.writer.begin
+    Nothing is sent to test a pooled connection or to reset it: a dead one costs its user a second try, and takes
+    every connection of its age out of the pool.
+    """
+
+    def __init__(self, reader: Engine, writer: Engine) -> None:
+        self.reader = reader
+        self.writer = writer
+        for engine in (reader, writer):
+            event.listen(engine, "handle_error", _notice_lost_connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.reader.connect() as connection:
+            _limit_statements(connection)
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self.writer.connect() as connection:
+            _limit_statements(connection)
+            transaction = connection.begin()
+            try:
+                yield connection
+                _commit(transaction)
+            except BaseException:
+                try:
+                    transaction.rollback()
+                except BaseException:  # its transaction may still be open: nobody else may get this connection
+                    connection.invalidate()
+                    raise
+                raise
 
     def close(self) -> None:
         self.reader.dispose()
         self.writer.dispose()
 
 
+def _commit(transaction: RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        transaction.connection.invalidate()  # as above
+        if _meaning(error) is LostRaceError:  # a victim's transaction is known to be rolled back
+            raise
+        raise OutcomeUnknownError from error
+
+
 _database: _Embedded | _SqlServer | None = None
+_retry_seconds = 20
+_call = threading.local()  # what a thread works on: its `deadline` (time.monotonic()) and how many `lost_races` it had
 
 
-def connect(database_url: str, *, threads: int) -> None:
+def connect(
+    database_url: str,
+    *,
+    threads: int,
+    recycle_seconds: int = 1800,
+    retry_seconds: int = 20,
+    on_azure: bool = False,
+) -> None:
     """Makes the engines for `database_url`. SQLite's file is opened, and its missing tables are created and filled.
 
-    Refuses with `SettingsError` a URL of another engine, or a file that cannot be opened as a database. A SQL
-    Server is not contacted yet, and its schema is never touched.
+    Refuses with `SettingsError` a URL of another engine, a file that cannot be opened as a database, a driver that
+    is not there, and a connection that would not be encrypted. A SQL Server is not contacted yet, and its schema is
+    never touched here.
     """
     global _database
     close()
@@ -154,7 +207,16 @@ def connect(database_url: str, *, threads: int) -> None:
         _database = _Embedded(url)
         _create_embedded_tables()
     else:
-        _database = _SqlServer(url, threads=threads)
+        odbc = _check_odbc(read_odbc(url), on_azure=on_azure)
+        connect_engines(*_engines(odbc, threads=threads, recycle_seconds=recycle_seconds), retry_seconds=retry_seconds)
+
+
+def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int) -> None:
+    """Uses engines that behave as those of SQL Server: `reader` in autocommit, `writer` with transactions."""
+    global _database, _retry_seconds
+    close()
+    _retry_seconds = retry_seconds
+    _database = _SqlServer(reader, writer)
 
 
 def close() -> None:
@@ -163,6 +225,27 @@ def close() -> None:
     if _database is not None:
         _database.close()
         _database = None
+
+
+def connect_as(configured: Settings) -> None:
+    """Connects as the settings say."""
+    connect(
+        configured.database_url,
+        threads=configured.threads,
+        recycle_seconds=configured.db_pool_recycle_seconds,
+        retry_seconds=configured.db_retry_seconds,
+        on_azure=configured.on_azure,
+    )
+
+
+def is_embedded() -> bool:
+    """Whether the app is connected to SQLite."""
+    return isinstance(_connected(), _Embedded)
+
+
+def create_table(connection: Connection, table: Table) -> None:
+    """Creates `table` unless it is there."""
+    table.create(connection, checkfirst=True)
 
 
 def parse_database_url(text: str) -> URL:
@@ -189,7 +272,35 @@ def parse_database_url(text: str) -> URL:
     return url
 
 
-def _load_pyodbc() -> None:
+def read_odbc(url: URL) -> dict[str, str]:
+    """The keywords, in lower case, and the values of the ODBC connection string that `url` stands for."""
+    if "odbc_connect" not in url.query and "driver" not in url.query:
+        url = url.update_query_dict({"driver": "ODBC Driver 18 for SQL Server"})
+    (text,), _ = sql_server.dialect().create_connect_args(url)  # type: ignore[no-untyped-call]
+    # A value in braces may hold semicolons, and closing braces if they are doubled.
+    pairs = re.findall(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", text)
+    # Of a keyword that stands there twice the driver takes the first.
+    return {keyword.lower(): value.strip() for keyword, value in reversed(pairs)}
+
+
+def _plain(odbc: dict[str, str], keyword: str) -> str:
+    """A value to compare: in lower case, and without the braces that the driver takes off too."""
+    return odbc.get(keyword, "").removeprefix("{").removesuffix("}").lower()
+
+
+def _check_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
+    odbc["encrypt"] = odbc.get("encrypt") or "yes"
+    odbc.setdefault("connectretrycount", "0")  # the driver's own tries know no budget, and no transaction
+    if _plain(odbc, "encrypt") not in ("yes", "mandatory", "strict"):
+        raise SettingsError(
+            "DATABASE_URL says Encrypt=, and neither yes nor mandatory nor strict: connections to SQL Server are "
+            "always encrypted."
+        )
+    on_azure_sql = ".database.windows.net" in _plain(odbc, "server")
+    if (on_azure or on_azure_sql) and _plain(odbc, "trustservercertificate") not in ("", "no"):
+        raise SettingsError(
+            "DATABASE_URL says TrustServerCertificate=yes: on Azure the server's certificate is checked."
+        )
     try:
         import pyodbc  # noqa: PLC0415 - needs the system's libodbc, which SQLite's users do not
     except ImportError as error:
@@ -198,6 +309,95 @@ def _load_pyodbc() -> None:
             "Microsoft's ODBC Driver 18 for SQL Server (msodbcsql18)."
         ) from error
     pyodbc.pooling = False  # the driver manager's pool would hide dead connections from SQLAlchemy's
+    driver = odbc.get("driver", "").strip("{}")
+    if not odbc.keys() & {"uid", "pwd", "authentication"} and (on_azure or on_azure_sql):  # passwordless by default
+        odbc["authentication"] = "ActiveDirectoryMsi" if on_azure else "ActiveDirectoryDefault"
+    if _plain(odbc, "authentication"):
+        odbc.pop("trusted_connection", None)  # SQLAlchemy adds it to a URL that names no user
+    if _plain(odbc, "authentication") == "activedirectorydefault" and odbc.keys() & {"uid", "pwd"}:
+        raise SettingsError(
+            "DATABASE_URL says Authentication=ActiveDirectoryDefault, which is the login of `az login`, and a user or "
+            "a password beside it: one of the two must go."
+        )
+    if driver not in pyodbc.drivers() and not Path(driver).is_file():
+        raise SettingsError(
+            f"DATABASE_URL names the driver {driver!r}, which is not installed: install Microsoft's ODBC Driver 18 for "
+            "SQL Server (msodbcsql18)."
+        )
+    return odbc
+
+
+def _login_tokens() -> Callable[[], bytes]:
+    """A function that answers an access token of the developer's own login (`az login`), as the driver wants it."""
+    try:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - only for tokens
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            "DATABASE_URL says Authentication=ActiveDirectoryDefault, which needs azure-identity: pip install "
+            "azure-identity. On Azure use Authentication=ActiveDirectoryMsi."
+        ) from error
+    credential = DefaultAzureCredential()
+
+    def answer() -> bytes:
+        try:  # answered from the credential's cache until shortly before the token expires
+            token = credential.get_token("https://database.windows.net/.default").token.encode("utf-16-le")
+        except AzureError as error:
+            raise UnavailableError("database-login", "The app has no login for its database.") from error
+        return struct.pack("<I", len(token)) + token
+
+    return answer
+
+
+def _engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tuple[Engine, Engine]:
+    """The engine for reads, in autocommit, and the one for transactions."""
+    token: Callable[[], bytes] | None = None
+    if _plain(odbc, "authentication") == "activedirectorydefault":  # other drivers know it, this one does not
+        odbc = {keyword: value for keyword, value in odbc.items() if keyword != "authentication"}
+        token = _login_tokens()
+
+    def before_login(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        options["timeout"] = _whole_seconds(LOGIN_SECONDS)
+        if token is not None:
+            options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: token()}
+
+    url = URL.create("mssql+pyodbc", query={"odbc_connect": ";".join(f"{k}={v}" for k, v in odbc.items())})
+    options: dict[str, Any] = {
+        "pool_size": threads,  # a thread uses one connection at a time, so that nobody waits for one
+        "max_overflow": 0,
+        "pool_recycle": recycle_seconds,
+        "pool_reset_on_return": None,  # both ways out of a block have ended what it began
+        "hide_parameters": True,
+    }
+    reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
+    writer = create_engine(url, **options)
+    for engine in (reader, writer):
+        event.listen(engine, "do_connect", before_login)
+        event.listen(engine, "connect", _limit_driver, insert=True)  # before SQLAlchemy asks the server who it is
+    return reader, writer
+
+
+def _limit_statements(connection: Connection) -> None:
+    """No statement may take longer than what is left of the call's budget."""
+    _limit_driver(connection.connection.driver_connection)
+
+
+def _limit_driver(driver: Any, _: object = None) -> None:
+    driver.timeout = _whole_seconds(_retry_seconds)  # an attribute of pyodbc's connections; sends nothing
+
+
+def _whole_seconds(most: float) -> int:
+    """The seconds that are left of the call's budget, at most `most`, as drivers take them: 0 would be for ever."""
+    return max(1, math.floor(min(most, _remaining_seconds())))
+
+
+def _notice_lost_connection(context: ExceptionContext) -> None:
+    # Azure SQL ends connections with numbers that SQLAlchemy does not know as the end.
+    error = context.sqlalchemy_exception
+    if isinstance(error, DBAPIError) and _meaning(error) is TransientError:
+        context.is_disconnect = True
+        # All would log in again at once, into a database that asks for fewer requests.
+        context.invalidate_pool_on_disconnect = error_code(error) not in _THROTTLED
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
@@ -241,17 +441,47 @@ def transaction() -> Iterator[Connection]:
         yield connection
 
 
-def retry_lost_races(work: Callable[[], T]) -> T:
-    """What `work` returns. A `LostRaceError` runs it again, as a whole, a few times.
+def retrying(work: Callable[[], T]) -> T:
+    """What `work` returns: a load-decide-save as a whole, with one transaction at most.
 
-    `work` has one transaction at most: a second one would be repeated although it was committed.
+    It is run again while it loses races (a few times) or while SQL Server is moving, waking up or throttling, until
+    the retry budget is spent, and always only if it is known that nothing was committed.
     """
-    for attempt in range(RACE_TRIES - 1):
-        try:
-            return work()
-        except LostRaceError:
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the rivals, guards nothing
-    return work()
+    _call.deadline = time.monotonic() + _retry_seconds
+    try:
+        return work()
+    except (LostRaceError, TransientError) as error:
+        _call.lost_races = int(isinstance(error, LostRaceError))
+        time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the rivals, guards nothing
+        return _PATIENCE(work)  # not from the beginning: tenacity's books cost as much as a query
+    finally:
+        _call.deadline = math.inf
+
+
+def _remaining_seconds() -> float:
+    return float(getattr(_call, "deadline", math.inf)) - time.monotonic()
+
+
+def _gives_up(state: RetryCallState) -> bool:
+    if state.outcome is not None and isinstance(state.outcome.exception(), LostRaceError):
+        _call.lost_races += 1
+    # A login takes whole seconds.
+    return _call.lost_races >= RACE_TRIES or _remaining_seconds() < state.upcoming_sleep + 1
+
+
+def _pause(state: RetryCallState) -> float:
+    if state.outcome is not None and isinstance(state.outcome.exception(), LostRaceError):
+        return random.uniform(0, 0.02 * 2**_call.lost_races)  # noqa: S311 - rivals are done in milliseconds
+    return _BACK_OFF(state)
+
+
+_BACK_OFF = wait_random_exponential(multiplier=0.05, max=4)
+_PATIENCE = Retrying(
+    retry=retry_if_exception_type((LostRaceError, TransientError)),
+    wait=_pause,
+    stop=_gives_up,
+    reraise=True,
+)
 
 
 @contextmanager
@@ -270,28 +500,22 @@ def _refusing_faults() -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
-        raise _unavailable() from error
+        raise UnavailableError from error
+    except ResourceClosedError as error:  # SQLAlchemy lost a new connection while it asked the server who it is
+        raise TransientError from error
     except (DBAPIError, sqlite3.Error) as error:
-        code = error_code(error)
-        if code in _DUPLICATE_KEYS or code in _LOST_RACES:
-            raise LostRaceError from error
-        if code in _OUT_OF_REACH or code.startswith(_NO_CONNECTION) or getattr(error, "connection_invalidated", False):
-            raise _unavailable() from error
+        if refusal := _meaning(error):
+            raise refusal() from error
         raise
-
-
-def _unavailable() -> UnavailableError:
-    return UnavailableError(
-        "database-unavailable", "The database does not answer at the moment. Nothing was changed; try again."
-    )
 
 
 # ---- what a driver's error means. Numbers and names, never constraint names and never texts, which hold data.
 
-# SQL Server prints its number behind its message: "… (2627) (SQLExecDirectW)".
-_SQL_SERVER_NUMBER = re.compile(r"\((\d{1,5})\) \(SQL")
+# SQL Server prints its number behind each of its messages: "… (18456) (SQLDriverConnect); [28000] … (4060)".
+_SQL_SERVER_NUMBERS = re.compile(r"\((\d{1,5})\)(?= \(SQL|; \[|$)")
 _LOST_RACES = {
     "1205",  # chosen as the victim of a deadlock
+    "3960",  # under snapshot isolation somebody else wrote the row first
     "547",  # foreign key: the row that was just seen is gone
     "SQLITE_CONSTRAINT_FOREIGNKEY",
 }
@@ -301,22 +525,35 @@ _OUT_OF_REACH = {
     "615", "3906", "10922", "40143", "40540",  # failing over
     "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
 }  # fmt: skip
-# SQLite's families of codes; SQLSTATE 08: no connection, HYT00 and HYT01: no answer in time.
-_NO_CONNECTION = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "08", "HYT")
+_THROTTLED = {"10928", "10929", "40501", "49918", "49919", "49920"}
+# SQLite's families of codes; SQLSTATE 08 and IMC: no connection (any more), HYT00 and HYT01: no answer in time.
+_NO_CONNECTION = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "08", "IMC", "HYT")
 
 
-def error_code(error: BaseException) -> str:
+def _meaning(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | UnavailableError] | None:
+    code = error_code(error)
+    if code in _DUPLICATE_KEYS or code in _LOST_RACES:
+        return LostRaceError
+    if code in _OUT_OF_REACH or code.startswith(_NO_CONNECTION):
+        return UnavailableError if code.startswith("SQLITE") else TransientError
+    return TransientError if getattr(error, "connection_invalidated", False) else None
+
+
+def error_code(error: BaseException | None) -> str:
     """The driver's code for an error, for the log: SQLite's name, SQL Server's number or SQLSTATE, or nothing."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, sqlite3.Error):
-        return getattr(original, "sqlite_errorname", "")
-    if original is None or not isinstance(error, DBAPIError):
+    if not isinstance(error, DBAPIError | sqlite3.Error):
         return ""
-    state, text = [*map(str, original.args), "", ""][:2]
-    if state.startswith(_NO_CONNECTION):  # the number is the operating system's then, or 0
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if name := getattr(original, "sqlite_errorname", ""):
+        return str(name)
+    state, text = [*map(str, getattr(original, "args", ())), "", ""][:2]
+    if not re.fullmatch(r"[0-9A-Z]{5}", state):  # a text of its own, not ODBC's
+        return ""
+    if state.startswith(_NO_CONNECTION):  # the number behind it is the operating system's, or 0
         return state
-    number = _SQL_SERVER_NUMBER.search(text)
-    return number[1] if number else state[:5]
+    numbers: list[str] = _SQL_SERVER_NUMBERS.findall(text)
+    known = _DUPLICATE_KEYS | _LOST_RACES | _OUT_OF_REACH
+    return next((number for number in numbers if number in known), numbers[0] if numbers else state)
 
 
 # ---- column types and clauses. In Python a UUID and a time are text in the form in which they are answered;

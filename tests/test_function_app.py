@@ -31,6 +31,9 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
         services=("users",),
         pan_holder_check=True,
         threads=2,
+        db_pool_recycle_seconds=1800,
+        db_retry_seconds=20,
+        on_azure=False,
         host="127.0.0.1",
         port=0,
     )

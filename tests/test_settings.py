@@ -38,6 +38,9 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         services=("users",),
         pan_holder_check=True,
         threads=min(32, (os.cpu_count() or 1) + 4),
+        db_pool_recycle_seconds=1800,
+        db_retry_seconds=20,
+        on_azure=False,
         host="127.0.0.1",
         port=7071,
     )
@@ -65,10 +68,12 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         "SERVICES": "users,points",
         "PAN_HOLDER_CHECK": "off",
         "PYTHON_THREADPOOL_THREAD_COUNT": "3",
+        "DB_POOL_RECYCLE_SECONDS": "60",
+        "DB_RETRY_SECONDS": "5",
         "HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
         "PORT": "8080",
     }
-    expected = Settings("sqlite:///other.db", ("users", "points"), False, 3, given["HOST"], 8080)
+    expected = Settings("sqlite:///other.db", ("users", "points"), False, 3, 60, 5, False, given["HOST"], 8080)
     assert load(given, tmp_path) == expected
     write_local_settings(tmp_path, **given)
     assert load({}, tmp_path) == expected
@@ -223,7 +228,9 @@ def test_on_azure_local_settings_are_not_read(tmp_path: Path) -> None:
 
 def test_on_azure_a_given_database_url_is_taken(tmp_path: Path) -> None:
     url = "mssql+pyodbc://server/database"
-    assert load({"WEBSITE_SITE_NAME": "rollbook-app", "DATABASE_URL": url}, tmp_path).database_url == url
+    loaded = load({"WEBSITE_SITE_NAME": "rollbook-app", "DATABASE_URL": url}, tmp_path)
+    assert loaded.database_url == url
+    assert loaded.on_azure
     write_dotenv(tmp_path, f"DATABASE_URL={url}")
     assert load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path).database_url == url
 

@@ -21,7 +21,8 @@ GO
 
 -- One row per version of a user. The clustered key increases, because random GUIDs (user_id) would fragment the
 -- table; it is also narrow, because every other index carries it.
--- CHAR, half as wide as NCHAR: numbers and PANs are ASCII and always ten characters long.
+-- CHAR, half as wide as NCHAR: numbers and PANs are ASCII and always ten characters long. They are masked for readers
+-- without the right UNMASK, from the beginning: a mask cannot be added to a column that an index depends on.
 IF OBJECT_ID(N'dbo.users', N'U') IS NULL
 CREATE TABLE dbo.users (
     id BIGINT NOT NULL IDENTITY(1, 1),
@@ -29,12 +30,14 @@ CREATE TABLE dbo.users (
     version INT NOT NULL,
     manager_id UNIQUEIDENTIFIER NULL,
     full_name NVARCHAR(400) NOT NULL,
-    mob_num CHAR(10) NOT NULL,
-    pan_num CHAR(10) NOT NULL,
+    mob_num CHAR(10) MASKED WITH (FUNCTION = 'partial(0, "XXXXXX", 4)') NOT NULL,
+    pan_num CHAR(10) MASKED WITH (FUNCTION = 'partial(0, "XXXXXX", 4)') NOT NULL,
     created_at DATETIME2(6) NOT NULL,
     updated_at DATETIME2(6) NULL,
     is_active BIT NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY CLUSTERED (id),
+    -- What a reader without UNMASK sees must never be written back.
+    CONSTRAINT ck_users_whole_values CHECK (mob_num NOT LIKE 'X%' AND pan_num NOT LIKE 'XXXXXX%'),
     CONSTRAINT fk_users_manager_id FOREIGN KEY (manager_id) REFERENCES dbo.managers (manager_id)
 );
 GO

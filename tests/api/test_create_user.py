@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
+
+from persistence import database
+from persistence.users import MANAGERS, SEED_MANAGERS
 
 MISSING = "missing-key"
 
@@ -40,14 +43,11 @@ def test_a_user_may_have_no_manager_yet(api: Any, fields: dict[str, None]) -> No
     assert api.create(**fields)["manager_id"] is None
 
 
-def test_a_manager_is_named_in_either_case_and_answered_in_lower_case(api: Any, database_file: Any) -> None:
-    manager_id = "abcdefab-1111-4111-8111-abcdefabcdef"
-    with sqlite3.connect(database_file) as connection:
-        connection.execute(
-            "INSERT INTO managers VALUES (?, 'Nila', 1, '2026-01-01T00:00:00.000000Z', NULL)", (manager_id,)
-        )
-    connection.close()
-    assert api.create(manager_id=manager_id.upper())["manager_id"] == manager_id
+def test_a_manager_is_named_in_either_case_and_answered_in_lower_case(api: Any) -> None:
+    manager = {**SEED_MANAGERS[0], "manager_id": "abcdefab-1111-4111-8111-abcdefabcdef"}
+    with database.transaction() as connection:
+        connection.execute(insert(MANAGERS), manager)
+    assert api.create(manager_id=str(manager["manager_id"]).upper())["manager_id"] == manager["manager_id"]
 
 
 def test_all_missing_keys_are_named_at_once(api: Any, errors_of: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-def test_every_version_of_the_user_leaves_the_database(api: Any, managers: list[str], database_file: Path) -> None:
+def test_every_version_of_the_user_leaves_the_database(api: Any, managers: list[str], stored: Any) -> None:
     user, other = api.create(manager_id=managers[0]), api.create()
     for manager_id in managers[1:3]:
         api.update([user["user_id"]], manager_id=manager_id)
@@ -17,9 +15,7 @@ def test_every_version_of_the_user_leaves_the_database(api: Any, managers: list[
     assert response.status_code == 200
     assert response.json() == {"message": "User deleted successfully", "user_id": user["user_id"]}
     assert api.get() == [other]
-    connection = sqlite3.connect(database_file)
-    assert connection.execute("SELECT COUNT(*) FROM users").fetchone() == (1,)
-    connection.close()
+    assert stored("user_id") == [(other["user_id"],)]
 
 
 @pytest.mark.parametrize("spelling", ["9876543210", "+91 98765 43210", "09876543210"])

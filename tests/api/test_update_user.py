@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +26,7 @@ def test_a_user_without_a_manager_gets_one_in_place(api: Any, managers: list[str
 
 
 def test_a_new_manager_closes_the_current_row_and_opens_a_new_version(
-    api: Any, managers: list[str], database_file: Path
+    api: Any, managers: list[str], stored: Any
 ) -> None:
     user = api.create(manager_id=managers[0])
     assert api.update([user["user_id"]], manager_id=managers[1]).status_code == 200
@@ -37,9 +35,7 @@ def test_a_new_manager_closes_the_current_row_and_opens_a_new_version(
     assert now > user["created_at"]
     assert closed == {**user, "is_active": False, "updated_at": now}
     assert opened == {**user, "manager_id": managers[1], "updated_at": now}
-    connection = sqlite3.connect(database_file)
-    assert connection.execute("SELECT version, is_active FROM users ORDER BY id").fetchall() == [(1, 0), (2, 1)]
-    connection.close()
+    assert stored("version", "is_active") == [(1, False), (2, True)]
 
 
 def test_other_fields_given_with_a_new_manager_go_into_the_new_row_only(api: Any, managers: list[str]) -> None:
@@ -221,12 +217,10 @@ def test_ten_thousand_entries_are_accepted_duplicates_included(api: Any, manager
 
 
 def test_versions_count_up_without_gaps_and_keep_the_time_of_creation(
-    api: Any, managers: list[str], database_file: Path
+    api: Any, managers: list[str], stored: Any
 ) -> None:
     user = api.create()
     for number in range(9):
         assert api.update([user["user_id"]], manager_id=managers[number % 4]).status_code == 200
-    connection = sqlite3.connect(database_file)
-    rows = connection.execute("SELECT version, is_active, created_at FROM users ORDER BY id").fetchall()
-    connection.close()
-    assert rows == [(version, int(version == 9), user["created_at"]) for version in range(1, 10)]
+    expected = [(version, version == 9, user["created_at"]) for version in range(1, 10)]
+    assert stored("version", "is_active", "created_at") == expected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -104,7 +103,6 @@ class Versions(RuleBasedStateMachine):
             assert self.api.get(manager_id=manager_id) == [r for r in everyone if r["manager_id"] == manager_id]
 
 
-@pytest.mark.usefixtures("database_file")
 def test_any_sequence_of_calls_leaves_the_records_of_the_model(api: Any) -> None:
     machine = type("VersionsOverHttp", (Versions,), {"api": api})
     run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30))

@@ -2,7 +2,6 @@
 
 Every test makes a function app of its own and calls it over a real connection.
 """
-# ruff: noqa: ARG001 - a function has the parameters of its bindings, whether it reads them or not
 
 from __future__ import annotations
 

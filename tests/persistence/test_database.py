@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import sys
 import uuid
 from datetime import datetime
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool.base import ResetStyle
 
 from domain.errors import LostRaceError, UnavailableError
 from persistence import database
@@ -85,24 +83,18 @@ def test_no_error_repeats_the_parameters_of_its_statement(database_file: Path) -
     assert "Unmistakable" not in str(caught.value)
 
 
+@pytest.mark.parametrize("masked", [{"mob_num": "XXXXXX3210"}, {"pan_num": "XXXXXX234F"}])
+def test_a_masked_value_is_never_stored(api: Any, masked: dict[str, str]) -> None:
+    user = api.create()
+    with pytest.raises((IntegrityError, LostRaceError)), database.transaction() as connection:
+        connection.execute(update(USERS).values(masked))
+    assert api.get() == [user]
+
+
 def test_without_the_driver_manager_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyodbc", None)  # as if its import failed
     with pytest.raises(SettingsError, match="install unixODBC"):
         database.connect(ODBC, threads=1)
-
-
-@pytest.mark.skipif(ctypes.util.find_library("odbc") is None, reason="pyodbc needs the system's libodbc (unixodbc)")
-def test_sql_server_has_a_pool_for_reads_in_autocommit_and_one_for_transactions() -> None:
-    database.connect(ODBC, threads=7)
-    engines = database._connected()
-    assert isinstance(engines, database._SqlServer)
-    for engine in (engines.reader, engines.writer):
-        assert engine.pool.size() == 7  # type: ignore[attr-defined]
-        assert engine.pool._reset_on_return is ResetStyle.reset_none
-        assert engine.hide_parameters
-    assert engines.reader.dialect._on_connect_isolation_level == "AUTOCOMMIT"
-    assert not sys.modules["pyodbc"].pooling
-    database.close()
 
 
 class _DriverError(Exception):
@@ -121,6 +113,11 @@ def _driver_error(kind: type[DBAPIError], state: str, text: str) -> DBAPIError:
             "2601",
         ),
         (_driver_error(IntegrityError, "23000", "[23000] value is (1205). (2627) (SQLExecute)"), "2627"),
+        (
+            _driver_error(OperationalError, "28000", "[28000] no (18456) (SQLDriverConnect); [28000] x (4060)"),
+            "4060",
+        ),
+        (_driver_error(OperationalError, "28000", "[28000] failed (18456) (SQLDriverConnect)"), "18456"),
         (_driver_error(OperationalError, "08S01", "[08S01] [Microsoft] Communication link failure"), "08S01"),
         (_driver_error(OperationalError, "HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)"), "HYT00"),
         (ValueError("2601) (SQL"), ""),

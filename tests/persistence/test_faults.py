@@ -147,7 +147,7 @@ def test_a_lost_race_is_tried_again_a_few_times_and_then_refused() -> None:
         raise LostRaceError
 
     with pytest.raises(LostRaceError) as caught:
-        database.retry_lost_races(lose)
+        database.retrying(lose)
     assert len(tries) == database.RACE_TRIES
     assert caught.value.code == "lost-race"
 
@@ -160,7 +160,7 @@ def test_a_race_that_is_lost_once_is_won_the_second_time() -> None:
             raise error
         return "won"
 
-    assert database.retry_lost_races(lose_once) == "won"
+    assert database.retrying(lose_once) == "won"
 
 
 def test_a_foreign_key_that_is_gone_is_a_lost_race(database_file: Path) -> None:

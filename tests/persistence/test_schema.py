@@ -24,7 +24,9 @@ from persistence.users import MANAGERS, SEED_MANAGERS, USERS
 SCRIPTS = Path(__file__).resolve().parents[2] / "sql" / "users"
 SCHEMA = SCRIPTS / "001_schema.sql"
 SEED = SCRIPTS / "002_seed_managers.sql"
+RIGHTS = SCRIPTS / "003_rights.sql"
 TABLES = {table.name: table for table in (MANAGERS, USERS)}
+MASK = re.compile(r" MASKED WITH \(FUNCTION = '([^']*)'\)")  # sqlglot knows no masks, and neither do the models
 
 
 # ---- reading scripts and models
@@ -32,7 +34,7 @@ TABLES = {table.name: table for table in (MANAGERS, USERS)}
 
 def _batches(script: Path) -> list[list[exp.Expr]]:
     """The statements of each batch, as sqlcmd cuts them: a line with nothing but GO ends one."""
-    texts = re.split(r"(?im)^[ \t]*go[ \t]*$", script.read_text("utf-8"))
+    texts = re.split(r"(?im)^[ \t]*go[ \t]*$", MASK.sub("", script.read_text("utf-8")))
     batches = [[node for node in sqlglot.parse(text, dialect="tsql") if node] for text in texts]
     return [batch for batch in batches if batch]
 
@@ -50,6 +52,16 @@ def _guarded(script: Path) -> Iterator[tuple[exp.Expr, exp.Expr]]:
 
 def _creates(script: Path) -> list[exp.Create]:
     return [statement for _, statement in _guarded(script) if isinstance(statement, exp.Create)]
+
+
+def _without_comments(script: Path) -> str:
+    return re.sub(r"(?m)^--.*\n", "", script.read_text("utf-8"))
+
+
+def _statements(script: Path) -> list[str]:
+    """Every statement as it is written, on one line."""
+    parts = re.split(r";|^GO$", _without_comments(script), flags=re.MULTILINE)
+    return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def _text(node: exp.Expr) -> str:
@@ -106,6 +118,7 @@ def test_the_constraints_have_names_and_the_clustered_keys_are_written_out() -> 
     assert named == [
         "CONSTRAINT pk_managers PRIMARY KEY CLUSTERED (manager_id)",
         "CONSTRAINT pk_users PRIMARY KEY CLUSTERED (id)",
+        "CONSTRAINT ck_users_whole_values CHECK (mob_num NOT LIKE 'X%' AND pan_num NOT LIKE 'XXXXXX%')",
         "CONSTRAINT fk_users_manager_id FOREIGN KEY (manager_id) REFERENCES dbo.managers (manager_id)",
     ]
 
@@ -129,10 +142,39 @@ def test_every_table_is_in_dbo_and_created_before_it_is_named() -> None:
         assert set(named) <= created
 
 
-# ---- both scripts
+def test_numbers_and_pans_are_masked_but_for_their_last_four_characters_and_nothing_else_is() -> None:
+    text = _without_comments(SCHEMA)
+    masked = re.findall(rf"^ +(\w+) CHAR\(10\){MASK.pattern}", text, re.MULTILINE)
+    assert masked == [(name, 'partial(0, "XXXXXX", 4)') for name in ("mob_num", "pan_num")]  # ten characters again
+    assert text.count("MASKED") == 2
+    users = re.search(r"CREATE TABLE dbo\.users \(.*?\);", text, re.DOTALL)
+    assert users
+    assert len(MASK.findall(users[0])) == 2
 
 
-each_script = pytest.mark.parametrize("script", [SCHEMA, SEED], ids=lambda script: script.name)
+# ---- the script of rights
+
+
+def test_the_app_may_read_and_write_every_table_and_see_whole_values_and_nothing_else() -> None:
+    grants = [statement for statement in _statements(RIGHTS) if not statement.startswith(("SET ", "IF "))]
+    assert sorted(grants) == sorted(
+        [
+            *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.{table} TO rollbook_app" for table in TABLES),
+            "GRANT UNMASK TO rollbook_app",
+        ]
+    )
+
+
+def test_the_role_is_created_only_where_it_is_missing_and_before_it_is_named() -> None:
+    statements = [statement for statement in _statements(RIGHTS) if not statement.startswith("SET ")]
+    assert statements[0] == "IF DATABASE_PRINCIPAL_ID(N'rollbook_app') IS NULL CREATE ROLE rollbook_app"
+    assert all(statement.startswith("GRANT ") for statement in statements[1:])  # which may be repeated
+
+
+# ---- every script
+
+
+each_script = pytest.mark.parametrize("script", [SCHEMA, SEED, RIGHTS], ids=lambda script: script.name)
 
 
 @each_script
@@ -141,7 +183,7 @@ def test_a_script_begins_with_a_batch_of_the_settings_that_filtered_indexes_need
     assert settings == ["SET QUOTED_IDENTIFIER ON", "SET ANSI_NULLS ON", "SET XACT_ABORT ON"]
 
 
-@each_script
+@pytest.mark.parametrize("script", [SCHEMA, SEED], ids=lambda script: script.name)
 def test_every_other_batch_of_a_script_is_one_statement_behind_one_if(script: Path) -> None:
     assert len(list(_guarded(script))) == len(_batches(script)) - 1
 
@@ -160,7 +202,7 @@ def test_a_script_is_ascii_because_sqlcmd_reads_it_in_the_code_page_of_its_machi
 
 
 def test_there_is_no_script_that_these_tests_do_not_know() -> None:
-    assert sorted(SCRIPTS.glob("*.sql")) == [SCHEMA, SEED]
+    assert sorted(SCRIPTS.glob("*.sql")) == [SCHEMA, SEED, RIGHTS]
 
 
 # ---- the seed script, run on SQLite: what it says is simple enough to mean the same there
