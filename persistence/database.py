@@ -396,8 +396,8 @@ def _notice_lost_connection(context: ExceptionContext) -> None:
     error = context.sqlalchemy_exception
     if isinstance(error, DBAPIError) and _meaning(error) is TransientError:
         context.is_disconnect = True
-        # All would log in again at once, into a database that asks for fewer requests.
-        context.invalidate_pool_on_disconnect = error_code(error) not in _THROTTLED
+        # If all logged in again at once, a database that asks for fewer requests would get more.
+        context.invalidate_pool_on_disconnect = error_code(error) not in _OF_ONE_CONNECTION
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
@@ -525,7 +525,8 @@ _OUT_OF_REACH = {
     "615", "3906", "10922", "40143", "40540",  # failing over
     "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
 }  # fmt: skip
-_THROTTLED = {"10928", "10929", "40501", "49918", "49919", "49920"}
+# Too many requests, or one statement that took too long: no word on the other connections of the pool.
+_OF_ONE_CONNECTION = {"10928", "10929", "40501", "49918", "49919", "49920", "HYT00"}
 # SQLite's families of codes; SQLSTATE 08 and IMC: no connection (any more), HYT00 and HYT01: no answer in time.
 _NO_CONNECTION = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "08", "IMC", "HYT")
 

@@ -211,7 +211,8 @@ def test_a_connection_that_cannot_roll_back_is_nobody_elses(faults: Faults, api:
     assert [name for name, _ in _active(database_file)] == ["Old", "Asha Rao", "Asha Rao"]
 
 
-def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, api: Any) -> None:
+@pytest.mark.parametrize("code", ["10928", "40501", "HYT00"])
+def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, api: Any, code: str) -> None:
     def hold(depth: int) -> None:
         with database.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
@@ -220,7 +221,7 @@ def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, 
 
     hold(2)  # three connections in the pool
     logins = faults.logins
-    faults.waiting["execute"] = ["10928"]
+    faults.waiting["execute"] = [code]
     api.create()
     hold(2)
     assert faults.logins == logins + 1
