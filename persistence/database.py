@@ -576,9 +576,6 @@ class _SqlServerUuid(UserDefinedType[str]):
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         return lambda value: None if value is None else str(value).lower()  # pyodbc answers upper-case text
 
-    def get_dbapi_type(self, dbapi: Any) -> Any:
-        return dbapi.SQL_GUID  # an untyped None costs a round trip that asks for its type
-
 
 class _SqlServerUtc(UserDefinedType[str]):
     cache_ok = True
@@ -591,9 +588,6 @@ class _SqlServerUtc(UserDefinedType[str]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         return lambda value: None if value is None else value.isoformat(timespec="microseconds") + "Z"
-
-    def get_dbapi_type(self, dbapi: Any) -> Any:
-        return dbapi.SQL_TYPE_TIMESTAMP
 
 
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
