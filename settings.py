@@ -45,13 +45,14 @@ def current() -> Settings:
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
     """Settings from `environment` and the two files of `folder`. Refuses with `SettingsError`."""
     given: dict[str, str] = {}
-    on_azure = "WEBSITE_SITE_NAME" in environment  # Azure sets it; local settings must not give it a SQLite there
+    # Azure sets it; local settings must not give the app a SQLite there.
+    on_azure = bool(environment.get("WEBSITE_SITE_NAME", "").strip())
     local = {} if on_azure else _local_settings(folder / "local.settings.json")
     for values in (local, _dotenv(folder / ".env"), environment):
         # Blanks are left out source by source: a blank value hides nothing.
         given |= {name: value.strip() for name, value in values.items() if value and value.strip()}
     return Settings(
-        database_url=_database_url(given),
+        database_url=_database_url(given, on_azure=on_azure),
         services=_services(given),
         pan_holder_check=_switch(given, "PAN_HOLDER_CHECK", default=True),
         threads=_number(
@@ -89,10 +90,10 @@ def _services(given: Mapping[str, str]) -> tuple[str, ...]:
     return names
 
 
-def _database_url(given: Mapping[str, str]) -> str:
+def _database_url(given: Mapping[str, str], *, on_azure: bool) -> str:
     if url := given.get("DATABASE_URL"):
         return url
-    if "WEBSITE_SITE_NAME" in given:  # on Azure a file is lost with its instance
+    if on_azure:  # a file there is lost with its instance
         raise SettingsError(
             "DATABASE_URL is not set. On Azure it must be the ODBC connection string of the Azure SQL database "
             "(Azure portal, Connection strings, ODBC) or an mssql+pyodbc:// URL."

@@ -226,6 +226,13 @@ def test_on_azure_local_settings_are_not_read(tmp_path: Path) -> None:
         load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path)
 
 
+def test_a_blank_name_of_a_site_is_not_azure(tmp_path: Path) -> None:
+    write_local_settings(tmp_path, PORT="8080")
+    loaded = load({"WEBSITE_SITE_NAME": " "}, tmp_path)
+    assert not loaded.on_azure
+    assert loaded.port == 8080
+
+
 def test_on_azure_a_given_database_url_is_taken(tmp_path: Path) -> None:
     url = "mssql+pyodbc://server/database"
     loaded = load({"WEBSITE_SITE_NAME": "rollbook-app", "DATABASE_URL": url}, tmp_path)
