@@ -39,7 +39,6 @@ def main() -> None:
         configured = settings.current()
         arguments = _arguments(configured)
         _log_lines()
-        sys.path.insert(0, str(Path.cwd()))
         app = importlib.import_module("function_app").app
         routes, unserved = find_routes(app, read_route_prefix(Path("host.json")))
     except (settings.SettingsError, HostJsonError) as error:

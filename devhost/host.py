@@ -265,18 +265,19 @@ async def _read_body(receive: Receive) -> bytes | None:
 
     Raises `DisconnectedError` where the client left before its end: half a body must not reach a function.
     """
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return bytes(message.get("body", b""))
-    body = bytearray()
-    while message["type"] == "http.request":
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
+    parts: list[bytes] = []
+    size = 0
+    more_body = True
+    while more_body:
         message = await receive()
-    raise DisconnectedError
+        if message["type"] != "http.request":
+            raise DisconnectedError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            return None
+        more_body = message.get("more_body", False)
+    return b"".join(parts)
 
 
 async def _send(send: Send, response: func.HttpResponse) -> None:
