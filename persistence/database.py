@@ -26,7 +26,6 @@ from sqlalchemy import (
     Engine,
     Integer,
     RootTransaction,
-    Table,
     Unicode,
     bindparam,
     cast,
@@ -208,6 +207,7 @@ def connect(
         _create_embedded_tables()
     else:
         odbc = _check_odbc(read_odbc(url), on_azure=on_azure)
+        _load_driver(odbc.get("driver", "").strip("{}"))
         connect_engines(*_engines(odbc, threads=threads, recycle_seconds=recycle_seconds), retry_seconds=retry_seconds)
 
 
@@ -241,11 +241,6 @@ def connect_as(configured: Settings) -> None:
 def is_embedded() -> bool:
     """Whether the app is connected to SQLite."""
     return isinstance(_connected(), _Embedded)
-
-
-def create_table(connection: Connection, table: Table) -> None:
-    """Creates `table` unless it is there."""
-    table.create(connection, checkfirst=True)
 
 
 def parse_database_url(text: str) -> URL:
@@ -301,15 +296,6 @@ def _check_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
         raise SettingsError(
             "DATABASE_URL says TrustServerCertificate=yes: on Azure the server's certificate is checked."
         )
-    try:
-        import pyodbc  # noqa: PLC0415 - needs the system's libodbc, which SQLite's users do not
-    except ImportError as error:
-        raise SettingsError(
-            "DATABASE_URL names a SQL Server, and pyodbc does not load: install unixODBC (Debian: unixodbc) and "
-            "Microsoft's ODBC Driver 18 for SQL Server (msodbcsql18)."
-        ) from error
-    pyodbc.pooling = False  # the driver manager's pool would hide dead connections from SQLAlchemy's
-    driver = odbc.get("driver", "").strip("{}")
     if not odbc.keys() & {"uid", "pwd", "authentication"} and (on_azure or on_azure_sql):  # passwordless by default
         odbc["authentication"] = "ActiveDirectoryMsi" if on_azure else "ActiveDirectoryDefault"
     if _plain(odbc, "authentication"):
@@ -319,12 +305,23 @@ def _check_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
             "DATABASE_URL says Authentication=ActiveDirectoryDefault, which is the login of `az login`, and a user or "
             "a password beside it: one of the two must go."
         )
+    return odbc
+
+
+def _load_driver(driver: str) -> None:
+    try:
+        import pyodbc  # noqa: PLC0415 - needs the system's libodbc, which SQLite's users do not
+    except ImportError as error:
+        raise SettingsError(
+            "DATABASE_URL names a SQL Server, and pyodbc does not load: install unixODBC (Debian: unixodbc) and "
+            "Microsoft's ODBC Driver 18 for SQL Server (msodbcsql18)."
+        ) from error
+    pyodbc.pooling = False  # the driver manager's pool would hide dead connections from SQLAlchemy's
     if driver not in pyodbc.drivers() and not Path(driver).is_file():
         raise SettingsError(
             f"DATABASE_URL names the driver {driver!r}, which is not installed: install Microsoft's ODBC Driver 18 for "
             "SQL Server (msodbcsql18)."
         )
-    return odbc
 
 
 def _login_tokens() -> Callable[[], bytes]:
@@ -561,6 +558,11 @@ def error_code(error: BaseException | None) -> str:
 # SQLite stores that text, so that 100,000 records cost no conversion.
 
 
+def utc_text(value: datetime) -> str:
+    """A UTC time without a zone, as DATETIME2 has it, as RFC 3339 text with microseconds and `Z`."""
+    return value.isoformat(timespec="microseconds") + "Z"
+
+
 # User-defined types: a subclass of SQLAlchemy's own would be exchanged for its dialect's, processors and all.
 
 
@@ -587,7 +589,7 @@ class _SqlServerUtc(UserDefinedType[str]):
         return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        return lambda value: None if value is None else value.isoformat(timespec="microseconds") + "Z"
+        return lambda value: None if value is None else utc_text(value)
 
 
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from sqlalchemy import CHAR, Column, Connection, MetaData, Table, Unicode, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from persistence.database import UtcText, create_table, is_embedded, retrying, transaction
+from persistence.database import UtcText, is_embedded, retrying, transaction, utc_text
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def apply_scripts(folder: Path, services: Sequence[str], tell: Callable[[str], N
     """
     if missing := [service for service in services if not (folder / service).is_dir()]:
         raise ScriptFailedError(f"SERVICES names {', '.join(missing)}, of which sql/ has no scripts")
-    _keep("The table of the scripts", functools.partial(create_table, table=SCRIPTS))
+    _keep("The table of the scripts", functools.partial(SCRIPTS.create, checkfirst=True))
     for path in [path for service in services for path in sorted((folder / service).glob("*.sql"))]:
         name = path.relative_to(folder).as_posix()
         outcome = _keep(name, functools.partial(_apply, name=name, script=path.read_text("utf-8")))
@@ -79,7 +79,7 @@ def _apply(connection: Connection, name: str, script: str) -> str:
     if not is_embedded():
         for batch in split_batches(script):
             connection.exec_driver_sql(batch)
-    applied_at = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    applied_at = utc_text(datetime.now(UTC).replace(tzinfo=None))
     connection.execute(insert(SCRIPTS), {"name": name, "checksum": checksum, "applied_at": applied_at})
     return "done"
 
