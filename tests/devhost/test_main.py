@@ -28,7 +28,8 @@ from typing import Any
 import httpx
 import pytest
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+from tests.programs import PATIENCE, PROJECT, refused_start
+
 TRIGGERS = ["create_user", "delete_user", "get_users", "update_user"]
 SETTINGS = {
     "SERVICES": "users",
@@ -41,8 +42,6 @@ SETTINGS = {
 LOG_LINE = re.compile(
     r"(\w+) (ok|refused|failed) (\d{3}) \d+\.\d ms ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\S*)"
 )
-PATIENCE = 60
-"""Seconds after which something that should have happened is taken for lost."""
 
 
 @contextmanager
@@ -121,21 +120,7 @@ def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[
 
 def refusal(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
     """The one line with which the program declines to start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "devhost", *arguments],
-        cwd=project,
-        env=environment(folder, settings),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in lines[0]
-    return lines[0]
+    return refused_start(environment(folder, settings), *arguments, project=project)
 
 
 @pytest.fixture(scope="module")
