@@ -11,6 +11,7 @@ from persistence import database
 # Imported only where enabled: an import is paid for at every cold start.
 BLUEPRINTS = {
     "users": "api.users",
+    "points": "api.points",
 }
 
 

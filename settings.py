@@ -28,6 +28,8 @@ class Settings:
     database_url: str
     services: tuple[str, ...]
     pan_holder_check: bool
+    points_allow_flush: bool
+    idempotency_hours: int
     threads: int
     db_pool_recycle_seconds: int
     db_retry_seconds: int
@@ -55,6 +57,8 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         database_url=_database_url(given, on_azure=on_azure),
         services=_services(given),
         pan_holder_check=_switch(given, "PAN_HOLDER_CHECK", default=True),
+        points_allow_flush=_switch(given, "POINTS_ALLOW_FLUSH", default=False),
+        idempotency_hours=_number(given, "IDEMPOTENCY_HOURS", default=24, least=1, most=8760),
         threads=_number(
             given, "PYTHON_THREADPOOL_THREAD_COUNT", default=min(32, (os.cpu_count() or 1) + 4), least=1, most=1000
         ),

@@ -5,10 +5,13 @@ Nothing about HTTP is known further in; nothing here knows a service.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from typing import Any, Final, NamedTuple, TypeVar
@@ -18,8 +21,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+import settings
 from domain.errors import (
     ConflictError,
+    ForbiddenError,
     InvalidError,
     LengthRequiredError,
     NotFoundError,
@@ -28,7 +33,9 @@ from domain.errors import (
     UnavailableError,
     Violation,
 )
-from persistence.database import error_code, retrying
+from domain.instants import timestamp
+from persistence.database import Connection, error_code, retrying, transaction
+from persistence.idempotency import KeptAnswer, Key, claim_key, keep_answer
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Largest request body that is read."""
@@ -52,15 +59,24 @@ class Request(BaseModel):
         yield from ()
 
 
-class Answer(NamedTuple):
-    """What a handler answers: a JSON object, or its encoded bytes."""
+Body = Mapping[str, object] | Sequence[Mapping[str, object]] | bytes
+"""A JSON object or array, or its encoded bytes."""
 
-    body: Mapping[str, object] | bytes
+
+class Answer(NamedTuple):
+    """What a handler answers."""
+
+    body: Body
     status: int = 200
+
+
+Trigger = Callable[..., func.HttpResponse]
+"""A function of `req` and `context`, as the worker calls it."""
 
 
 _STATUSES: Final[tuple[tuple[type[RefusalError], int, str], ...]] = (
     (InvalidError, 400, "The request is not valid"),
+    (ForbiddenError, 403, "Not allowed here"),
     (NotFoundError, 404, "Not found"),
     (ConflictError, 409, "Conflict with what is stored"),
     (LengthRequiredError, 411, "Content-Length is required"),
@@ -69,39 +85,87 @@ _STATUSES: Final[tuple[tuple[type[RefusalError], int, str], ...]] = (
 )
 
 
-def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Callable[..., func.HttpResponse]]:
+def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigger]:
     """Makes a handler of parsed requests into a function that Azure Functions can call.
 
     The handler runs again as a whole when its transaction lost a race.
     """
 
-    def decorate(handler: Callable[[R], Answer]) -> Callable[..., func.HttpResponse]:
-        # Not functools.wraps: the worker would read the handler's parameters in place of these.
-        def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-            started = time.perf_counter_ns()
-            code = ""
-            try:
-                request = _read(req, request_model)
-                answer = retrying(partial(handler, request))
-                response = _respond(answer.body, answer.status)
-            except RefusalError as refusal:
-                code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
-                response = _refuse(refusal, context.invocation_id)
-            except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
-                code = "internal-error"
-                _log_unexpected(error, invoke.__name__, context.invocation_id)
-                response = _problem(
-                    500, code, "Internal error", "The request failed.", context.invocation_id, {"errors": []}
-                )
-            _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
-            return response
-
-        invoke.__name__ = invoke.__qualname__ = handler.__name__
-        invoke.__module__ = handler.__module__
-        invoke.__doc__ = handler.__doc__
-        return invoke
+    def decorate(handler: Callable[[R], Answer]) -> Trigger:
+        return _trigger(handler, lambda req: partial(handler, _read(req, request_model)))
 
     return decorate
+
+
+def idempotent_endpoint(request_model: type[R]) -> Callable[[Callable[[R, Connection], Answer]], Trigger]:
+    """As `endpoint`, for a handler that writes inside the transaction that it is given, and whose caller may repeat it.
+
+    A request with an `Idempotency-Key` has its effect once: its answer is kept in the same transaction, and given
+    again, byte for byte, to whoever sends the same request with the same key within `IDEMPOTENCY_HOURS`. Another
+    request under that key is refused. Refusals are not kept.
+    """
+
+    def decorate(handler: Callable[[R, Connection], Answer]) -> Trigger:
+        def prepare(req: func.HttpRequest) -> Callable[[], Answer]:
+            request = _read(req, request_model)
+            key = _read_key(req)
+            if key is None:
+                return partial(_in_transaction, partial(handler, request))
+            return partial(_once, partial(handler, request), Key(handler.__name__, key), _hash(request))
+
+        return _trigger(handler, prepare)
+
+    return decorate
+
+
+def _in_transaction(work: Callable[[Connection], Answer]) -> Answer:
+    with transaction() as connection:
+        return work(connection)
+
+
+def _once(work: Callable[[Connection], Answer], key: Key, request_hash: str) -> Answer:
+    now = datetime.now(UTC)
+    times = {
+        "now": timestamp(now),
+        "expired_at": timestamp(now - timedelta(hours=settings.current().idempotency_hours)),
+    }
+    with transaction() as connection:
+        kept = claim_key(connection, key, request_hash=request_hash, **times)
+        if kept is None:
+            answer = work(connection)
+            kept = KeptAnswer(request_hash, answer.status, _encode(answer.body))
+            keep_answer(connection, key, kept)
+    if kept.request_hash != request_hash:
+        raise ConflictError("idempotency-key-reused", "This Idempotency-Key was used for another request.")
+    return Answer(kept.body, kept.status)
+
+
+def _trigger(handler: Callable[..., Answer], prepare: Callable[[func.HttpRequest], Callable[[], Answer]]) -> Trigger:
+    """The boundary around what `prepare` makes of a request: the handler's work, which can be run again."""
+
+    # Not functools.wraps: the worker would read the handler's parameters in place of these.
+    def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        started = time.perf_counter_ns()
+        code = ""
+        try:
+            answer = retrying(prepare(req))
+            response = _respond(answer.body, answer.status)
+        except RefusalError as refusal:
+            code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
+            response = _refuse(refusal, context.invocation_id)
+        except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
+            code = "internal-error"
+            _log_unexpected(error, invoke.__name__, context.invocation_id)
+            response = _problem(
+                500, code, "Internal error", "The request failed.", context.invocation_id, {"errors": []}
+            )
+        _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
+        return response
+
+    invoke.__name__ = invoke.__qualname__ = handler.__name__
+    invoke.__module__ = handler.__module__
+    invoke.__doc__ = handler.__doc__
+    return invoke
 
 
 def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
@@ -146,6 +210,24 @@ def _read(req: func.HttpRequest, request_model: type[R]) -> R:
     return request
 
 
+_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+
+
+def _read_key(req: func.HttpRequest) -> str | None:
+    given = req.headers.get("idempotency-key")
+    if given is None:
+        return None
+    key = str(given).strip()
+    if not _KEY.fullmatch(key):
+        raise InvalidError("idempotency-key-invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    return key
+
+
+def _hash(request: Request) -> str:
+    """What two requests have in common that ask for the same, however their JSON is written."""
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+
+
 # pydantic's types of errors, as codes of ours; a type that is missing here keeps its name.
 _CODES: Final = {
     "missing": ("missing-key", "This key is required."),
@@ -174,11 +256,13 @@ def _violations(details: ErrorDetails) -> Iterator[Violation]:
 # ---- out
 
 
-def _respond(
-    body: Mapping[str, object] | bytes, status: int, *, mimetype: str = "application/json", **headers: str
-) -> func.HttpResponse:
+def _encode(body: Body) -> bytes:
+    return body if isinstance(body, bytes) else orjson.dumps(body)
+
+
+def _respond(body: Body, status: int, *, mimetype: str = "application/json", **headers: str) -> func.HttpResponse:
     return func.HttpResponse(
-        body if isinstance(body, bytes) else orjson.dumps(body),
+        _encode(body),
         status_code=status,
         headers={"Cache-Control": "no-store", **headers},
         mimetype=mimetype,

@@ -52,6 +52,10 @@ class LengthRequiredError(RefusalError):
     """The body was sent in a way that does not reach the service."""
 
 
+class ForbiddenError(RefusalError):
+    """This deployment does not allow what the request asks for."""
+
+
 class NotFoundError(RefusalError):
     """What the request names does not exist."""
 

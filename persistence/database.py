@@ -22,29 +22,32 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import (
     CHAR,
     BigInteger,
-    Connection,
     Engine,
     Integer,
+    LargeBinary,
     RootTransaction,
     Unicode,
     bindparam,
     cast,
     create_engine,
     event,
+    literal_column,
     select,
     text,
 )
+from sqlalchemy import Connection as Connection  # noqa: PLC0414 - for handlers, which hand it on
 from sqlalchemy import column as column_clause
+from sqlalchemy.dialects.mssql import VARBINARY
 from sqlalchemy.dialects.mssql import pyodbc as sql_server
 from sqlalchemy.engine import URL, Dialect, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
-from sqlalchemy.sql import ColumnElement, FromClause, Select
+from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy.types import TypeEngine, UserDefinedType
 from sqlmodel import SQLModel
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -598,6 +601,18 @@ UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
 UtcText = CHAR(27).with_variant(_SqlServerUtc(), "mssql")
 """An instant in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
 
+# Without a server SQLAlchemy takes it for an old one, which had IMAGE.
+Bytes = LargeBinary().with_variant(VARBINARY("max"), "mssql")  # type: ignore[no-untyped-call]
+
+
+def exact_text(length: int) -> TypeEngine[str]:
+    """Text of at most `length` UTF-16 units that equals nothing but itself.
+
+    SQL Server's databases ignore case unless a column says otherwise; trailing blanks they ignore even so.
+    """
+    return Unicode(length).with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
+
+
 # SQLite gives the keys of a table by itself only to a column whose type is INTEGER.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -627,6 +642,33 @@ def is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(cast(array.c.value, column.type)))
 
 
+class _JsonItem(FunctionElement[Any]):
+    """One item of a JSON array inside a JSON array: by its position, which is a literal."""
+
+    inherit_cache = True
+
+
+@compiles(_JsonItem, "sqlite")
+def _json_extract(element: _JsonItem, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_extract({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_JsonItem, "mssql")
+def _json_value(element: _JsonItem, compiler: SQLCompiler, **options: Any) -> str:
+    return f"JSON_VALUE({compiler.process(element.clauses, **options)})"
+
+
+def json_rows(name: str, *columns: ColumnElement[Any]) -> Subquery:
+    """The rows, with these columns, of a JSON array of arrays that the parameter `name` holds."""
+    array = _JsonElements(bindparam(name, type_=Unicode())).table_valued(column_clause("value"))
+    return select(
+        *(
+            cast(_JsonItem(array.c.value, literal_column(f"'$[{position}]'")), column.type).label(column.key)
+            for position, column in enumerate(columns)
+        )
+    ).subquery(name)
+
+
 def first_rows(statement: Select[Any]) -> Select[Any]:
     """`statement` cut after as many rows as the parameter `row_limit` says; it must be ordered.
 
@@ -636,6 +678,14 @@ def first_rows(statement: Select[Any]) -> Select[Any]:
     return statement.suffix_with(text("LIMIT :row_limit").bindparams(limit), dialect="sqlite").suffix_with(
         text("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(limit), dialect="mssql"
     )
+
+
+def read_in_part(statement: Select[Any]) -> Select[Any]:
+    """`statement` whose first rows come soon: its reader stops when it has enough, and closes the result.
+
+    SQLite computes rows as they are fetched. SQL Server would plan for all of them, and sort a table for ten rows.
+    """
+    return statement.with_statement_hint("OPTION (FAST 100)", "mssql")
 
 
 def locking(statement: Select[Any], table: FromClause) -> Select[Any]:

@@ -39,16 +39,17 @@ class ScriptFailedError(Exception):
 
 
 def apply_scripts(folder: Path, services: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Runs every script of the services that has not run yet, in the order of their names, each in one transaction.
+    """Runs every script that has not run yet, in the order of their names, each in one transaction.
 
-    Tells of each script what was done. On SQLite the tables are there as soon as the database is opened: a script is
-    recorded there, and nothing is run. Refuses with `ScriptChangedError` a script that was changed after it ran, and
-    with `ScriptFailedError` one that the database does not take; what ran before it stays.
+    Those in `chassis`, which every service needs, come first, then those of the services. Tells of each script what was
+    done. On SQLite the tables are there as soon as the database is opened: a script is recorded there, and nothing is
+    run. Refuses with `ScriptChangedError` a script that was changed after it ran, and with `ScriptFailedError` one that
+    the database does not take; what ran before it stays.
     """
     if missing := [service for service in services if not (folder / service).is_dir()]:
         raise ScriptFailedError(f"SERVICES names {', '.join(missing)}, of which sql/ has no scripts")
     _keep("The table of the scripts", functools.partial(SCRIPTS.create, checkfirst=True))
-    for path in [path for service in services for path in sorted((folder / service).glob("*.sql"))]:
+    for path in [path for part in ("chassis", *services) for path in sorted((folder / part).glob("*.sql"))]:
         name = path.relative_to(folder).as_posix()
         outcome = _keep(name, functools.partial(_apply, name=name, script=path.read_text("utf-8")))
         tell(f"{name}: {outcome}")  # told only when it is committed

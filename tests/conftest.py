@@ -18,8 +18,10 @@ _FOLDER = tempfile.mkdtemp(prefix="rollbook-")
 atexit.register(shutil.rmtree, _FOLDER)
 os.environ |= {
     "DATABASE_URL": f"sqlite:///{_FOLDER}/imported.db",
-    "SERVICES": "users",
+    "SERVICES": "users,points",
     "PAN_HOLDER_CHECK": "on",
+    "POINTS_ALLOW_FLUSH": "on",
+    "IDEMPOTENCY_HOURS": "24",
     "PYTHON_THREADPOOL_THREAD_COUNT": "8",
     "HOST": "127.0.0.1",
     "PORT": "0",
@@ -33,10 +35,13 @@ from sqlalchemy import Connection, Engine, delete, event, insert, inspect, selec
 from sqlalchemy.dialects.mssql import pyodbc
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement, Insert
+from sqlmodel import SQLModel
 
 import function_app
+import settings
 from devhost.host import Host, Workers, find_routes, read_route_prefix
 from persistence import database
+from persistence.points import LEDGER
 from persistence.scripts import SQL, apply_scripts
 from persistence.users import MANAGERS, SEED_MANAGERS, USERS
 from tests.tsql import check_tsql
@@ -123,17 +128,18 @@ def database_file(tmp_path: Path) -> Iterator[Path]:
 def _sql_server() -> Iterator[None]:
     """The schema, made by the scripts in the database of TEST_DATABASE_URL, and removed at the end."""
     database.connect(TEST_DATABASE_URL, threads=8)
+    tables = ["schema_scripts", *(table.name for table in reversed(SQLModel.metadata.sorted_tables))]
     with database.reading() as connection:
-        taken = {*inspect(connection).get_table_names()} & {"users", "managers", "schema_scripts"}
+        taken = {*inspect(connection).get_table_names()} & set(tables)
     if taken:  # somebody's data
         pytest.exit(f"the database of TEST_DATABASE_URL has tables of these names: {', '.join(sorted(taken))}", 1)
     try:
-        apply_scripts(SQL, ["users"], lambda _: None)
+        apply_scripts(SQL, settings.current().services, lambda _: None)
         yield
     finally:
         database.connect(TEST_DATABASE_URL, threads=8)
         with database.transaction() as connection:
-            for table in ("users", "managers", "schema_scripts"):
+            for table in tables:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
             connection.exec_driver_sql("DROP ROLE IF EXISTS rollbook_app")
         database.close()
@@ -149,9 +155,10 @@ def app_database(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("_sql_server")
     database.connect(TEST_DATABASE_URL, threads=8)
     with database.transaction() as connection:
-        connection.execute(delete(USERS))
-        connection.execute(delete(MANAGERS))
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(delete(table))
         connection.execute(insert(MANAGERS), SEED_MANAGERS)
+        connection.execute(insert(LEDGER), {"id": 1, "total": 0})
     yield
     database.close()
 

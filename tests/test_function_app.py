@@ -30,6 +30,8 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
         database_url=f"sqlite:///{tmp_path}/rollbook.db",
         services=("users",),
         pan_holder_check=True,
+        points_allow_flush=False,
+        idempotency_hours=24,
         threads=2,
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,

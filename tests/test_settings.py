@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         database_url="sqlite:///rollbook.db",
         services=("users",),
         pan_holder_check=True,
+        points_allow_flush=False,
+        idempotency_hours=24,
         threads=min(32, (os.cpu_count() or 1) + 4),
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
@@ -67,13 +70,27 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         "DATABASE_URL": "sqlite:///other.db",
         "SERVICES": "users,points",
         "PAN_HOLDER_CHECK": "off",
+        "POINTS_ALLOW_FLUSH": "true",
+        "IDEMPOTENCY_HOURS": "48",
         "PYTHON_THREADPOOL_THREAD_COUNT": "3",
         "DB_POOL_RECYCLE_SECONDS": "60",
         "DB_RETRY_SECONDS": "5",
         "HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
         "PORT": "8080",
     }
-    expected = Settings("sqlite:///other.db", ("users", "points"), False, 3, 60, 5, False, given["HOST"], 8080)
+    expected = Settings(
+        database_url="sqlite:///other.db",
+        services=("users", "points"),
+        pan_holder_check=False,
+        points_allow_flush=True,
+        idempotency_hours=48,
+        threads=3,
+        db_pool_recycle_seconds=60,
+        db_retry_seconds=5,
+        on_azure=False,
+        host=given["HOST"],
+        port=8080,
+    )
     assert load(given, tmp_path) == expected
     write_local_settings(tmp_path, **given)
     assert load({}, tmp_path) == expected
@@ -274,10 +291,10 @@ def test_the_sample_is_what_core_tools_expect_of_a_python_app() -> None:
     assert all(isinstance(value, str) for value in sample["Values"].values())
 
 
-def test_the_sample_loads_and_says_the_defaults(tmp_path: Path) -> None:
+def test_the_sample_says_the_defaults_and_turns_on_what_is_there_to_be_tried(tmp_path: Path) -> None:
     default = load({}, tmp_path)
     (tmp_path / "local.settings.json").write_bytes((PROJECT / "local.settings.sample.json").read_bytes())
-    assert load({}, tmp_path) == default
+    assert load({}, tmp_path) == replace(default, services=("users", "points"), points_allow_flush=True)
 
 
 # ---- the only reader

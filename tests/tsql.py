@@ -21,18 +21,20 @@ KNOWN_GAPS: Final = (
 # All of T-SQL that Rollbook needs, by the parser's names for it. Whoever needs more adds it, having looked it up: it
 # must be in SQL Server 2019.
 ALLOWED: Final = {
-    "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery", "Union",
+    "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery", "Union", "Join",
+    "QueryOption",
     "Insert", "Values", "Tuple", "Update", "Delete", "Returning", "WithTableHint",
     "Schema", "Table", "TableAlias", "Column", "Alias", "Identifier", "Literal", "National", "Null", "Placeholder",
     "Var",
     # operators
-    "And", "Or", "Not", "EQ", "GT", "GTE", "Is", "In", "Like", "Add", "Paren",
+    "And", "Or", "Not", "EQ", "GT", "GTE", "LTE", "Is", "In", "Like", "Add", "Sub", "Paren", "Case", "If",
     # functions
     "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID",
+    "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
     # scripts
     "Set", "SetItem", "IfBlock", "Block", "Create", "Index", "IndexParameters", "ColumnDef", "DataType",
     "DataTypeParam", "Constraint", "ColumnConstraint", "CheckColumnConstraint", "PrimaryKeyColumnConstraint",
-    "ClusteredColumnConstraint",
+    "ClusteredColumnConstraint", "CollateColumnConstraint",
     "ForeignKey", "Reference", "NotNullColumnConstraint", "GeneratedAsIdentityColumnConstraint",
     "Grant", "GrantPrivilege", "GrantPrincipal",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect
 
+import settings
 from persistence import database
 from persistence.scripts import SQL, ScriptFailedError, apply_scripts
 
@@ -47,7 +48,7 @@ def test_the_role_of_the_app_sees_whole_values(api: Any) -> None:
 @pytest.mark.usefixtures("app_database")
 def test_the_scripts_ran_before_and_do_not_run_again() -> None:
     told: list[str] = []
-    apply_scripts(SQL, ["users"], told.append)
+    apply_scripts(SQL, settings.current().services, told.append)
     assert told
     assert all(line.endswith("ran before") for line in told)
 

@@ -19,7 +19,8 @@ from persistence import database
 from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, apply_scripts, split_batches
 
 PROJECT = SQL.parent
-NAMES = [f"users/{path.name}" for path in sorted((SQL / "users").glob("*.sql"))]
+SERVICES = ["users", "points"]
+NAMES = [f"{part}/{path.name}" for part in ("chassis", *SERVICES) for path in sorted((SQL / part).glob("*.sql"))]
 SECONDS = 60
 """After which a program that should have ended is taken for stuck."""
 
@@ -72,7 +73,7 @@ def _write(folder: Path, name: str, script: str) -> None:
 
 def _apply(folder: Path) -> list[str]:
     told: list[str] = []
-    apply_scripts(folder, ["users"], told.append)
+    apply_scripts(folder, SERVICES if folder == SQL else ["users"], told.append)
     return told
 
 
@@ -232,7 +233,11 @@ def run(tmp_path: Path) -> Run:
     """A function that runs `python -m persistence` on a database of this test, with settings."""
 
     def run(project: Path = PROJECT, **settings: str) -> subprocess.CompletedProcess[str]:
-        own = {"DATABASE_URL": f"sqlite:///{tmp_path}/program.db", "WEBSITE_SITE_NAME": ""}
+        own = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/program.db",
+            "SERVICES": ",".join(SERVICES),
+            "WEBSITE_SITE_NAME": "",
+        }
         return subprocess.run(
             [sys.executable, "-m", "persistence", "--wait", "2"],
             cwd=project,

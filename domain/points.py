@@ -1,0 +1,197 @@
+"""The rules of the points service: what a field accepts, and what a transaction or a spend does to the ledger.
+
+Every `parse_*` function is total and idempotent, as those of every service. Points are integers of 64 bits. A *lot* is
+a positive transaction with points left. A *debit* is a negative one: until a spend reaches the payer's lots it is
+outstanding, and
+
+    points left in the payer's lots - outstanding debit = the payer's total >= 0
+
+holds before and after every decision made here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple, TypedDict
+
+from domain.errors import ConflictError, ForbiddenError, InvalidError
+from domain.instants import timestamp
+
+POINTS_MAX: Final = 2**63 - 1
+"""Most points that a transaction, a payer's total, an outstanding debit or the grand total may have."""
+
+PAYER_MAX: Final = 200
+"""Longest name of a payer, in code points."""
+
+_NOT_IN_A_PAYER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
+# RFC 3339, section 5.6. [0-9] and not \d, which matches the digits of every script.
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(\.[0-9]+)?"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
+
+class Transaction(TypedDict):
+    """A transaction as `addTransaction` answers it; `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
+
+    id: str
+    payer: str
+    points: int
+    timestamp: str
+
+
+class Payment(TypedDict):
+    """What a payer paid for a spend: `points` are below zero."""
+
+    payer: str
+    points: int
+
+
+class Balance(NamedTuple):
+    """A payer's points, and what of its debits no spend has settled yet."""
+
+    total: int = 0
+    outstanding_debit: int = 0
+
+
+class Lot(NamedTuple):
+    """A positive transaction with points left. `outstanding_debit` is its payer's, before the spend."""
+
+    id: int
+    payer_id: int
+    payer: str
+    points_left: int
+    outstanding_debit: int
+
+
+class Share(NamedTuple):
+    """What a spend does to one payer: takes points off the total, and settles some of the outstanding debit."""
+
+    payer_id: int
+    payer: str
+    paid: int
+    settled: int
+
+
+class Spending(NamedTuple):
+    """What a spend does: `lots` are emptied, but for `last_points_left` in the last; one share per payer whom it met.
+
+    The shares of payers who pay stand in the order in which the spend took its first points from them.
+    """
+
+    lots: list[int]
+    last_points_left: int
+    shares: list[Share]
+
+
+def parse_payer(value: object) -> str:
+    """A payer's name in any script, trimmed: 1 to 200 code points, no control characters inside. Case matters."""
+    if not isinstance(value, str):
+        raise InvalidError("wrong-type", "payer must be a JSON string.")
+    payer = value.strip()
+    if not 1 <= len(payer) <= PAYER_MAX:
+        raise InvalidError("payer-invalid", f"payer must have 1 to {PAYER_MAX} characters.")
+    if _NOT_IN_A_PAYER.search(payer):
+        raise InvalidError("payer-invalid", "payer must not hold control characters, line breaks included.")
+    return payer
+
+
+def parse_points(value: object) -> int:
+    """The points of a transaction: a 64-bit integer that is not zero."""
+    points = _integer(value)
+    if points == 0:
+        raise InvalidError("points-zero", "points must not be zero.")
+    return points
+
+
+def parse_points_to_spend(value: object) -> int:
+    """The points of a spend: a 64-bit integer above zero."""
+    points = _integer(value)
+    if points <= 0:
+        raise InvalidError("out-of-range", "points must be more than zero.")
+    return points
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidError("wrong-type", "points must be a whole number.")
+    if not -POINTS_MAX - 1 <= value <= POINTS_MAX:
+        raise InvalidError("out-of-range", "points must fit into 64 bits.")
+    return value
+
+
+def parse_timestamp(value: object) -> str:
+    """An RFC 3339 timestamp with a zone, as UTC. Microseconds are kept, what is finer is cut off.
+
+    Refuses the instants that calendars do not have in the years 1 to 9999 UTC, leap seconds (`:60`) included.
+    """
+    if not isinstance(value, str):
+        raise InvalidError("wrong-type", "timestamp must be a JSON string.")
+    if match := _TIMESTAMP.fullmatch(value):
+        day, time, fraction, zone = match.groups(default="")
+        try:
+            return timestamp(datetime.fromisoformat(f"{day}T{time}.{fraction[1:7]:0<6}{zone.upper()}"))
+        except (ValueError, OverflowError):
+            pass
+    raise InvalidError(
+        "timestamp-invalid", "timestamp must be a date and time with a zone (RFC 3339), such as 2020-10-31T10:00:00Z."
+    )
+
+
+def require_flush(*, allowed: bool) -> None:
+    """Refuses to empty the ledger where that is not allowed."""
+    if not allowed:
+        raise ForbiddenError("flush-not-allowed", "The setting POINTS_ALLOW_FLUSH does not allow to empty the ledger.")
+
+
+def insufficient_points() -> ConflictError:
+    """The refusal of what would take a payer's total, or all of them together, below zero."""
+    return ConflictError("insufficient-points", "There are not so many points.", pointers=["/points"])
+
+
+def points_overflow() -> ConflictError:
+    """The refusal of what would not fit into 64 bits."""
+    return ConflictError("points-overflow", "A total would not fit into 64 bits.", pointers=["/points"])
+
+
+def add_points(balance: Balance, points: int) -> Balance:
+    """A payer's balance after a transaction of `points`, which become a lot or an outstanding debit.
+
+    Refuses with `ConflictError` a total below zero, and a total or an outstanding debit beyond 64 bits.
+    """
+    changed = Balance(balance.total + points, balance.outstanding_debit + max(0, -points))
+    if changed.total < 0:
+        raise insufficient_points()
+    if max(changed) > POINTS_MAX:
+        raise points_overflow()
+    return changed
+
+
+def allocate(lots: Iterable[Lot], points: int) -> Spending:
+    """Takes `points` from `lots`, which come oldest first and are read only as far as needed.
+
+    At each lot the payer's outstanding debit takes first, then the spend; the walk stops at the lot that completes the
+    spend. Refuses with `ConflictError` where the lots do not have so many points.
+    """
+    emptied: list[int] = []
+    shares: dict[int, Share] = {}
+    due = points
+    for lot in lots:
+        share = shares.get(lot.payer_id, Share(lot.payer_id, lot.payer, 0, 0))
+        settled = min(lot.points_left, lot.outstanding_debit - share.settled)
+        paid = min(lot.points_left - settled, due)
+        if paid and not share.paid:
+            shares.pop(lot.payer_id, None)  # a debit that was met earlier gives no place in the order
+        shares[lot.payer_id] = share._replace(paid=share.paid + paid, settled=share.settled + settled)
+        emptied.append(lot.id)
+        due -= paid
+        if due == 0:
+            return Spending(emptied, lot.points_left - settled - paid, list(shares.values()))
+    raise insufficient_points()
+
+
+def payments(spending: Spending) -> list[Payment]:
+    """What each payer paid, in the order of the first points taken."""
+    return [Payment(payer=share.payer, points=-share.paid) for share in spending.shares if share.paid]

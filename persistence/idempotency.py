@@ -1,0 +1,109 @@
+"""The table of answers that were given under an idempotency key, and the statements over it.
+
+A key is claimed before the work that it stands for, and gets its answer after it, all in one transaction: whoever
+brings the same key meanwhile waits for that transaction's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import ClassVar, Final, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    CHAR,
+    Connection,
+    Index,
+    Integer,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    not_,
+    select,
+    update,
+)
+from sqlmodel import Field, SQLModel
+
+from domain.errors import LostRaceError
+from persistence.database import Bytes, RowId, UtcText, exact_text, first_rows, is_one_of
+
+SWEPT_AT_ONCE: Final = 100
+"""How many expired keys a claim removes at most: nobody's call pays for all those of a busy day."""
+
+
+class IdempotencyKeyRow(SQLModel, table=True):
+    """A key that was used, and what was answered. `request_hash` tells whether a later request is the same one."""
+
+    __tablename__: ClassVar[str] = "idempotency_keys"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
+    trigger_name: str = Field(sa_type=exact_text(100))
+    idempotency_key: str = Field(sa_type=exact_text(255))
+    request_hash: str = Field(sa_type=CHAR(64))
+    status: int | None = Field(default=None, sa_type=Integer)
+    body: bytes | None = Field(default=None, sa_type=Bytes)
+    created_at: str = Field(sa_type=UtcText)
+
+
+KEYS: Final[Table] = SQLModel.metadata.tables["idempotency_keys"]
+Index("ux_idempotency_keys_key", KEYS.c.trigger_name, KEYS.c.idempotency_key, unique=True)
+Index("ix_idempotency_keys_created_at", KEYS.c.created_at)
+
+
+class Key(NamedTuple):
+    """What identifies a call: its trigger, and the key that the caller chose."""
+
+    trigger: str
+    key: str
+
+
+class KeptAnswer(NamedTuple):
+    """The answer that was given under a key, and the hash of the request to which it was given."""
+
+    request_hash: str
+    status: int
+    body: bytes
+
+
+_TRIGGER, _KEY = (bindparam(name, type_=KEYS.c.idempotency_key.type) for name in Key._fields)
+_IS_KEY = (KEYS.c.trigger_name == _TRIGGER, KEYS.c.idempotency_key == _KEY)
+_EXPIRED = first_rows(select(KEYS.c.id).where(KEYS.c.created_at <= bindparam("expired_at")).order_by(KEYS.c.created_at))
+_DELETE = delete(KEYS).where(is_one_of(KEYS.c.id, "ids"))
+_NEW = {
+    "trigger_name": _TRIGGER,
+    "idempotency_key": _KEY,
+    "request_hash": bindparam("request_hash", type_=KEYS.c.request_hash.type),
+    "created_at": bindparam("now", type_=KEYS.c.created_at.type),
+}
+_CLAIM = insert(KEYS).from_select(list(_NEW), select(*_NEW.values()).where(not_(exists(KEYS.c.id).where(*_IS_KEY))))
+_FIND = select(*(KEYS.c[name] for name in KeptAnswer._fields)).where(*_IS_KEY)
+_KEEP = update(KEYS).where(*_IS_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
+_FORGET = delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER)
+
+
+def claim_key(connection: Connection, key: Key, *, request_hash: str, now: str, expired_at: str) -> KeptAnswer | None:
+    """None where the key is new, which from now on it is not; else the answer that was kept for it.
+
+    Removes keys that are no younger than `expired_at`.
+    """
+    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEPT_AT_ONCE}).scalars().all():
+        connection.execute(_DELETE, {"ids": orjson.dumps([*expired]).decode()})
+    if connection.execute(_CLAIM, {**key._asdict(), "request_hash": request_hash, "now": now}).rowcount == 1:
+        return None
+    row = connection.execute(_FIND, key._asdict()).first()
+    if row is None:
+        raise LostRaceError  # it expired between the two statements
+    return KeptAnswer._make(row)
+
+
+def keep_answer(connection: Connection, key: Key, answer: KeptAnswer) -> None:
+    """Keeps the answer for a key that this transaction claimed."""
+    connection.execute(_KEEP, {**key._asdict(), "new_status": answer.status, "new_body": answer.body})
+
+
+def forget_keys(connection: Connection, triggers: Collection[str]) -> None:
+    """Removes every key of these triggers."""
+    for trigger in triggers:
+        connection.execute(_FORGET, {"trigger": trigger})

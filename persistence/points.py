@@ -1,0 +1,260 @@
+"""The tables of the points ledger, and the statements over them.
+
+Whoever writes begins with `move_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
+read afterwards cannot change any more, and every total keeps its bounds. Writers stand in line anyway, because a spend
+may take from every payer and each of them changes the grand total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Connection,
+    Index,
+    SmallInteger,
+    Table,
+    bindparam,
+    case,
+    delete,
+    event,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlmodel import Field, SQLModel
+
+from domain.points import POINTS_MAX, Balance, Lot, Spending, Transaction
+from persistence.database import RowId, UtcText, UuidText, exact_text, is_one_of, json_rows, read_in_part
+
+_LOTS_AT_ONCE: Final = 100
+
+
+class LedgerRow(SQLModel, table=True):
+    """The grand total: one row, which is there from the beginning."""
+
+    __tablename__: ClassVar[str] = "points_ledger"
+    __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
+        CheckConstraint("id = 1", name="ck_points_ledger_one_row"),
+        CheckConstraint("total >= 0", name="ck_points_ledger_total"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    total: int = Field(sa_type=BigInteger)
+
+
+class BalanceRow(SQLModel, table=True):
+    """A payer: points, and what of the debits no spend has settled yet."""
+
+    __tablename__: ClassVar[str] = "points_balances"
+    __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
+        CheckConstraint("total >= 0 AND outstanding_debit >= 0", name="ck_points_balances_not_below_zero"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
+    payer: str = Field(sa_type=exact_text(400))  # UTF-16 units: twice the limit
+    total: int = Field(sa_type=BigInteger)
+    outstanding_debit: int = Field(sa_type=BigInteger)
+
+
+class TransactionRow(SQLModel, table=True):
+    """A transaction, for ever; it is a lot while `points_left` is above zero. `id` is the order of arrival."""
+
+    __tablename__: ClassVar[str] = "points_transactions"
+    __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
+        CheckConstraint("points_left >= 0", name="ck_points_transactions_not_below_zero"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
+    transaction_id: str = Field(sa_type=UuidText)
+    payer_id: int = Field(foreign_key="points_balances.id", sa_type=RowId)
+    points: int = Field(sa_type=BigInteger)
+    points_left: int = Field(sa_type=BigInteger)
+    occurred_at: str = Field(sa_type=UtcText)
+    recorded_at: str = Field(sa_type=UtcText)
+
+
+class SpendRow(SQLModel, table=True):
+    """What one payer paid for one spend, for ever: `points` are above zero."""
+
+    __tablename__: ClassVar[str] = "points_spends"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
+    spend_id: str = Field(sa_type=UuidText)
+    payer_id: int = Field(foreign_key="points_balances.id", sa_type=RowId)
+    points: int = Field(sa_type=BigInteger)
+    recorded_at: str = Field(sa_type=UtcText)
+
+
+LEDGER: Final[Table] = SQLModel.metadata.tables["points_ledger"]
+BALANCES: Final[Table] = SQLModel.metadata.tables["points_balances"]
+TRANSACTIONS: Final[Table] = SQLModel.metadata.tables["points_transactions"]
+SPENDS: Final[Table] = SQLModel.metadata.tables["points_spends"]
+
+# One balance a name; and the lots in the order in which spends take them: both engines append the key, the order of
+# arrival, to an index. It has no rows of debits and of empty lots, so that it stays small while the ledger grows.
+Index("ux_points_balances_payer", BALANCES.c.payer, unique=True)
+Index(
+    "ix_points_transactions_lots",
+    TRANSACTIONS.c.occurred_at,
+    sqlite_where=text("points_left > 0"),
+    mssql_where=text("points_left > 0"),
+)
+
+
+@event.listens_for(LEDGER, "after_create")
+def _open(table: Table, connection: Connection, **_: object) -> None:
+    connection.execute(insert(table), {"id": 1, "total": 0})
+
+
+# ---- the grand total
+
+_MOVE_GRAND_TOTAL = (
+    update(LEDGER)
+    .where(LEDGER.c.total > bindparam("below"), LEDGER.c.total <= bindparam("most"))
+    .values(total=LEDGER.c.total + bindparam("points"))
+)
+
+
+def move_grand_total(connection: Connection, points: int) -> bool:
+    """Adds `points` to the grand total; False, and nothing changed, where it would be below zero or beyond 64 bits.
+
+    Locks the ledger until the transaction ends.
+    """
+    # Compared with what is left on either side: the sum itself might not fit. -points - 1 does even for the least.
+    bounds = {"below": -points - 1, "most": POINTS_MAX - max(0, points)}
+    return connection.execute(_MOVE_GRAND_TOTAL, {**bounds, "points": points}).rowcount == 1
+
+
+# ---- transactions
+
+_FIND_BALANCE = select(BALANCES.c.id, BALANCES.c.total, BALANCES.c.outstanding_debit).where(
+    BALANCES.c.payer == bindparam("payer")
+)
+_INSERT_BALANCE = insert(BALANCES).returning(BALANCES.c.id)
+_UPDATE_BALANCE = (
+    update(BALANCES)
+    .where(BALANCES.c.id == bindparam("payer_id"))
+    .values(total=bindparam("new_total"), outstanding_debit=bindparam("new_outstanding_debit"))
+)
+_INSERT_TRANSACTION = insert(TRANSACTIONS).inline()
+
+
+def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balance]:
+    """The id and the balance of a payer: None and an empty one for a payer who is not known yet."""
+    row = connection.execute(_FIND_BALANCE, {"payer": payer}).first()
+    return (None, Balance()) if row is None else (row.id, Balance(row.total, row.outstanding_debit))
+
+
+def insert_transaction(
+    connection: Connection, transaction: Transaction, payer_id: int | None, balance: Balance, *, now: str
+) -> None:
+    """Stores a transaction and its payer's new `balance`; a payer without an id becomes known."""
+    if payer_id is None:
+        new = {"payer": transaction["payer"], **balance._asdict()}
+        payer_id = connection.execute(_INSERT_BALANCE, new).scalar_one()
+    else:
+        new_values = {f"new_{name}": value for name, value in balance._asdict().items()}
+        connection.execute(_UPDATE_BALANCE, {"payer_id": payer_id, **new_values})
+    connection.execute(
+        _INSERT_TRANSACTION,
+        {
+            "transaction_id": transaction["id"],
+            "payer_id": payer_id,
+            "points": transaction["points"],
+            "points_left": max(0, transaction["points"]),
+            "occurred_at": transaction["timestamp"],
+            "recorded_at": now,
+        },
+    )
+
+
+# ---- spends
+
+_NONE = literal_column("0", BigInteger)
+_IS_LOT = TRANSACTIONS.c.points_left > _NONE  # a literal, as the index has it, or neither engine uses the index
+_LOTS = read_in_part(
+    select(
+        TRANSACTIONS.c.id,
+        TRANSACTIONS.c.payer_id,
+        BALANCES.c.payer,
+        TRANSACTIONS.c.points_left,
+        BALANCES.c.outstanding_debit,
+    )
+    .join_from(TRANSACTIONS, BALANCES)
+    .where(_IS_LOT)
+    .order_by(TRANSACTIONS.c.occurred_at, TRANSACTIONS.c.id)
+)
+_EMPTY_LOTS = (
+    update(TRANSACTIONS)
+    .where(is_one_of(TRANSACTIONS.c.id, "lots"))
+    .values(points_left=case((TRANSACTIONS.c.id == bindparam("last_lot"), bindparam("last_points_left")), else_=_NONE))
+)
+_TAKEN = json_rows("shares", SPENDS.c.payer_id, BALANCES.c.total, BALANCES.c.outstanding_debit)
+_TAKE_FROM_BALANCES = (
+    update(BALANCES)
+    .where(BALANCES.c.id == _TAKEN.c.payer_id)
+    .values(
+        total=BALANCES.c.total - _TAKEN.c.total,
+        outstanding_debit=BALANCES.c.outstanding_debit - _TAKEN.c.outstanding_debit,
+    )
+)
+_PAID = json_rows("paid", SPENDS.c.payer_id, SPENDS.c.points)
+_INSERT_SPENDS = insert(SPENDS).from_select(
+    ["spend_id", "payer_id", "points", "recorded_at"],
+    select(
+        bindparam("spend_id", type_=SPENDS.c.spend_id.type),
+        _PAID.c.payer_id,
+        _PAID.c.points,
+        bindparam("now", type_=SPENDS.c.recorded_at.type),
+    ),
+)
+
+
+@contextmanager
+def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
+    """Every lot, oldest first, those of one instant in the order of arrival; fetched as far as they are read."""
+    with connection.execute(_LOTS) as result:
+        yield (Lot._make(row) for rows in result.partitions(_LOTS_AT_ONCE) for row in rows)
+
+
+def save_spending(connection: Connection, spending: Spending, *, spend_id: str, now: str) -> None:
+    """Writes what a spend does. `spend_id` is the same for all that its payers paid."""
+    lots, shares = spending.lots, spending.shares
+    connection.execute(
+        _EMPTY_LOTS,
+        {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": spending.last_points_left},
+    )
+    connection.execute(_TAKE_FROM_BALANCES, {"shares": _json([[s.payer_id, s.paid, s.settled] for s in shares])})
+    paid = _json([[share.payer_id, share.paid] for share in shares if share.paid])
+    connection.execute(_INSERT_SPENDS, {"paid": paid, "spend_id": spend_id, "now": now})
+
+
+def _json(rows: list[Any]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+# ---- balance, flush
+
+_TOTALS = select(BALANCES.c.payer, BALANCES.c.total).order_by(BALANCES.c.id)
+
+
+def list_totals(connection: Connection) -> dict[str, int]:
+    """The points of every payer, in the order in which they became known."""
+    return {row.payer: row.total for row in connection.execute(_TOTALS)}
+
+
+_FLUSH = (update(LEDGER).values(total=0), delete(SPENDS), delete(TRANSACTIONS), delete(BALANCES))
+
+
+def flush(connection: Connection) -> None:
+    """Empties the ledger, history included."""
+    for statement in _FLUSH:
+        connection.execute(statement)

@@ -1,0 +1,15 @@
+SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
+GO
+-- Rights of the points service. Idempotent. Run it after the scripts in sql/chassis, which make the role.
+
+GRANT SELECT, UPDATE ON dbo.points_ledger TO rollbook_app;
+GO
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.points_balances TO rollbook_app;
+GO
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.points_transactions TO rollbook_app;
+GO
+
+GRANT SELECT, INSERT, DELETE ON dbo.points_spends TO rollbook_app;
+GO
