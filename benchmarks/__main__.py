@@ -40,6 +40,7 @@ def main() -> None:
         _fill(Path(folder) / "bench.db", USERS)
         _listing(port, process.pid)
         _bulk(port)
+    _spends()
 
 
 def _row(what: str, measured: str) -> None:
@@ -47,7 +48,7 @@ def _row(what: str, measured: str) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users", "PORT": "0"}
+    settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users,points", "PORT": "0"}
     return {**os.environ, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `make run` sets it
 
 
@@ -199,6 +200,53 @@ def _bulk(port: int) -> None:
             for turn in range(9)
         ]
         _row(f"a bulk update of {count:,} ids, median of 9", f"{statistics.median(milliseconds):.0f} ms")
+
+
+# ---- points
+
+
+def _spends() -> None:
+    """One spend that takes 10 lots, beside 1,000 stored transactions and beside 1,000,000: in turns, as in one run."""
+    few: list[float] = []
+    many: list[float] = []
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for transactions in (1_000, 1_000_000):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollbook-bench-")))
+            ports.append(stack.enter_context(_server(folder))[0])
+            _fill_ledger(folder / "bench.db", transactions)
+        for _ in range(95):
+            for port, took in zip(ports, (few, many), strict=True):
+                took.append(_call(port, "spend", {"points": 100})[1])
+    shorter, longer = statistics.median(few), statistics.median(many)
+    _row("a spend of 10 lots beside 1,000 transactions, median of 95", f"{shorter:.1f} ms")
+    _row("the same beside 1,000,000 transactions", f"{longer:.1f} ms, {longer / shorter:.2f} times as long")
+
+
+def _fill_ledger(database: Path, transactions: int) -> None:
+    """Stores lots of 10 points, spread over 1,000 payers and over time."""
+    at = "2020-01-01T00:00:00.000000Z"
+    connection = sqlite3.connect(database, timeout=30)
+    with connection:
+        connection.execute("UPDATE points_ledger SET total = ?", [10 * transactions])
+        connection.executemany(
+            "INSERT INTO points_balances VALUES (?, ?, ?, 0)",
+            ((payer, f"PAYER {payer}", 10 * transactions // 1_000) for payer in range(1_000)),
+        )
+        connection.executemany(
+            "INSERT INTO points_transactions (transaction_id, payer_id, points, points_left, occurred_at, recorded_at) "
+            "VALUES (?, ?, 10, 10, ?, ?)",
+            (
+                (
+                    str(uuid.UUID(int=number)),
+                    number % 1_000,
+                    f"2020-01-01T00:00:00.{(number * 7919) % 1_000_000:06}Z",
+                    at,
+                )
+                for number in range(transactions)
+            ),
+        )
+    connection.close()
 
 
 if __name__ == "__main__":
