@@ -97,6 +97,11 @@ def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigge
     return decorate
 
 
+def endpoint_without_body(handler: Callable[[], Answer]) -> Trigger:
+    """As `endpoint`, for a handler that takes nothing: whatever body comes is not looked at."""
+    return _trigger(handler, lambda _: handler)
+
+
 def idempotent_endpoint(request_model: type[R]) -> Callable[[Callable[[R, Connection], Answer]], Trigger]:
     """As `endpoint`, for a handler that writes inside the transaction that it is given, and whose caller may repeat it.
 
@@ -217,7 +222,7 @@ def _read_key(req: func.HttpRequest) -> str | None:
     given = req.headers.get("idempotency-key")
     if given is None:
         return None
-    key = str(given).strip()
+    key = str(given).strip(" \t")
     if not _KEY.fullmatch(key):
         raise InvalidError("idempotency-key-invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters.")
     return key

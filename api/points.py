@@ -10,7 +10,7 @@ import azure.functions as func
 from pydantic import BeforeValidator
 
 import settings
-from api.http import Answer, Request, endpoint, idempotent_endpoint
+from api.http import Answer, Request, endpoint_without_body, idempotent_endpoint
 from domain import points as domain
 from domain.instants import timestamp
 from persistence import points as store
@@ -32,10 +32,6 @@ class Spend(Request):
     """The body of `spend`."""
 
     points: Annotated[int, BeforeValidator(domain.parse_points_to_spend)]
-
-
-class Nothing(Request):
-    """The body of a trigger that is told nothing: none, or an empty object."""
 
 
 class Flushed(TypedDict):
@@ -72,21 +68,20 @@ def spend(request: Spend, connection: Connection) -> Answer:
 
 
 @blueprint.route(route="balance", methods=["GET"])
-@endpoint(Nothing)
-def balance(request: Nothing) -> Answer:  # noqa: ARG001 - it has nothing in it
+@endpoint_without_body
+def balance() -> Answer:
     """Answers the points of every payer."""
     with reading() as connection:
         return Answer(store.list_totals(connection))
 
 
 @blueprint.route(route="flushDB")
-@endpoint(Nothing)
-def flush_db(request: Nothing) -> Answer:  # noqa: ARG001 - as above
+@endpoint_without_body
+def flush_db() -> Answer:
     """Empties the ledger, where that is allowed. Answers kept for idempotency keys go with what they tell of."""
     domain.require_flush(allowed=settings.current().points_allow_flush)
     with transaction() as connection:
-        forget_keys(
-            connection, ("add_transaction", "spend")
-        )  # first: their claims are made before the ledger is locked
         store.flush(connection)
+        # Second: a claim that is passed over waits for the ledger, and its effect comes after the flush.
+        forget_keys(connection, ["add_transaction", "spend"])
     return Answer(Flushed(message="Ledger emptied"))

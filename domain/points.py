@@ -116,9 +116,9 @@ def parse_points_to_spend(value: object) -> int:
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidError("wrong-type", "points must be a whole number.")
+        raise InvalidError("wrong-type", "points must be a whole number that fits into 64 bits.")
     if not -POINTS_MAX - 1 <= value <= POINTS_MAX:
-        raise InvalidError("out-of-range", "points must fit into 64 bits.")
+        raise InvalidError("out-of-range", "points must be a whole number that fits into 64 bits.")
     return value
 
 
@@ -143,17 +143,19 @@ def parse_timestamp(value: object) -> str:
 def require_flush(*, allowed: bool) -> None:
     """Refuses to empty the ledger where that is not allowed."""
     if not allowed:
-        raise ForbiddenError("flush-not-allowed", "The setting POINTS_ALLOW_FLUSH does not allow to empty the ledger.")
+        raise ForbiddenError("flush-not-allowed", "The setting POINTS_ALLOW_FLUSH does not allow emptying the ledger.")
 
 
 def insufficient_points() -> ConflictError:
     """The refusal of what would take a payer's total, or all of them together, below zero."""
-    return ConflictError("insufficient-points", "There are not so many points.", pointers=["/points"])
+    return ConflictError("insufficient-points", "There are not enough points.", pointers=["/points"])
 
 
 def points_overflow() -> ConflictError:
     """The refusal of what would not fit into 64 bits."""
-    return ConflictError("points-overflow", "A total would not fit into 64 bits.", pointers=["/points"])
+    return ConflictError(
+        "points-overflow", "A total or an outstanding debit would not fit into 64 bits.", pointers=["/points"]
+    )
 
 
 def add_points(balance: Balance, points: int) -> Balance:

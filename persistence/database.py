@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     RootTransaction,
+    Table,
     Unicode,
     bindparam,
     cast,
@@ -44,7 +45,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ResourceCl
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
-from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
+from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -52,9 +53,11 @@ from sqlmodel import SQLModel
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from domain.errors import LostRaceError, OutcomeUnknownError, RefusalError, TransientError, UnavailableError
+from domain.instants import timestamp
 from settings import Settings, SettingsError
 
 T = TypeVar("T")
+L = TypeVar("L", Select[Any], Delete)
 
 RACE_TRIES: Final = 6
 """How often a load-decide-save is tried before a lost race is answered."""
@@ -374,6 +377,7 @@ def _engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tup
     for engine in (reader, writer):
         event.listen(engine, "do_connect", before_login)
         event.listen(engine, "connect", _limit_driver, insert=True)  # before SQLAlchemy asks the server who it is
+    event.listen(writer, "connect", _keep_transactions)
     return reader, writer
 
 
@@ -384,6 +388,13 @@ def _limit_statements(connection: Connection) -> None:
 
 def _limit_driver(driver: Any, _: object = None) -> None:
     driver.timeout = _whole_seconds(_retry_seconds)  # an attribute of pyodbc's connections; sends nothing
+
+
+def _keep_transactions(driver: Any, _: object) -> None:
+    # Where a server's default is ON, closing a result that was read in part would roll the transaction back silently.
+    cursor = driver.cursor()
+    cursor.execute("SET XACT_ABORT OFF")
+    cursor.close()
 
 
 def _whole_seconds(most: float) -> int:
@@ -561,11 +572,6 @@ def error_code(error: BaseException | None) -> str:
 # SQLite stores that text, so that 100,000 records cost no conversion.
 
 
-def utc_text(value: datetime) -> str:
-    """A UTC time without a zone, as DATETIME2 has it, as RFC 3339 text with microseconds and `Z`."""
-    return value.isoformat(timespec="microseconds") + "Z"
-
-
 # User-defined types: a subclass of SQLAlchemy's own would be exchanged for its dialect's, processors and all.
 
 
@@ -592,7 +598,7 @@ class _SqlServerUtc(UserDefinedType[str]):
         return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        return lambda value: None if value is None else utc_text(value)
+        return lambda value: None if value is None else timestamp(value.replace(tzinfo=UTC))
 
 
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
@@ -680,12 +686,12 @@ def first_rows(statement: Select[Any]) -> Select[Any]:
     )
 
 
-def read_in_part(statement: Select[Any]) -> Select[Any]:
-    """`statement` whose first rows come soon: its reader stops when it has enough, and closes the result.
+def read_in_part(statement: Select[Any], rows: int) -> Select[Any]:
+    """`statement` whose first `rows` come soon: its reader stops when it has enough, and closes the result.
 
     SQLite computes rows as they are fetched. SQL Server would plan for all of them, and sort a table for ten rows.
     """
-    return statement.with_statement_hint("OPTION (FAST 100)", "mssql")
+    return statement.with_statement_hint(f"OPTION (FAST {rows})", "mssql")
 
 
 def locking(statement: Select[Any], table: FromClause) -> Select[Any]:
@@ -694,3 +700,12 @@ def locking(statement: Select[Any], table: FromClause) -> Select[Any]:
     SQLite needs no hint: its only writer has the whole database.
     """
     return statement.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+
+
+def skipping_locked(statement: L, table: Table) -> L:
+    """`statement` that locks the rows of `table` which it reads or deletes, and passes over those of others.
+
+    SQL Server takes READPAST where READ_COMMITTED_SNAPSHOT is on only with READCOMMITTEDLOCK.
+    """
+    hint = "WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"
+    return statement.with_hint(text=hint, selectable=table, dialect_name="mssql")

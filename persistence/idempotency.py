@@ -21,13 +21,14 @@ from sqlalchemy import (
     exists,
     insert,
     not_,
+    null,
     select,
     update,
 )
 from sqlmodel import Field, SQLModel
 
 from domain.errors import LostRaceError
-from persistence.database import Bytes, RowId, UtcText, exact_text, first_rows, is_one_of
+from persistence.database import Bytes, RowId, UtcText, exact_text, first_rows, is_one_of, skipping_locked
 
 SWEPT_AT_ONCE: Final = 100
 """How many expired keys a claim removes at most: nobody's call pays for all those of a busy day."""
@@ -69,7 +70,8 @@ class KeptAnswer(NamedTuple):
 
 _TRIGGER, _KEY = (bindparam(name, type_=KEYS.c.idempotency_key.type) for name in Key._fields)
 _IS_KEY = (KEYS.c.trigger_name == _TRIGGER, KEYS.c.idempotency_key == _KEY)
-_EXPIRED = first_rows(select(KEYS.c.id).where(KEYS.c.created_at <= bindparam("expired_at")).order_by(KEYS.c.created_at))
+_IS_EXPIRED = KEYS.c.created_at <= bindparam("expired_at")
+_EXPIRED = first_rows(skipping_locked(select(KEYS.c.id).where(_IS_EXPIRED).order_by(KEYS.c.created_at), KEYS))
 _DELETE = delete(KEYS).where(is_one_of(KEYS.c.id, "ids"))
 _NEW = {
     "trigger_name": _TRIGGER,
@@ -78,32 +80,43 @@ _NEW = {
     "created_at": bindparam("now", type_=KEYS.c.created_at.type),
 }
 _CLAIM = insert(KEYS).from_select(list(_NEW), select(*_NEW.values()).where(not_(exists(KEYS.c.id).where(*_IS_KEY))))
+_CLAIM_EXPIRED = (
+    update(KEYS)
+    .where(*_IS_KEY, _IS_EXPIRED)
+    .values(request_hash=bindparam("new_hash"), created_at=bindparam("now"), status=null(), body=null())
+)
 _FIND = select(*(KEYS.c[name] for name in KeptAnswer._fields)).where(*_IS_KEY)
 _KEEP = update(KEYS).where(*_IS_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
-_FORGET = delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER)
+_FORGET = skipping_locked(delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER), KEYS)
 
 
 def claim_key(connection: Connection, key: Key, *, request_hash: str, now: str, expired_at: str) -> KeptAnswer | None:
     """None where the key is new, which from now on it is not; else the answer that was kept for it.
 
-    Removes keys that are no younger than `expired_at`.
+    A key that is no younger than `expired_at` is as good as new; some others of that age are removed.
     """
     if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEPT_AT_ONCE}).scalars().all():
         connection.execute(_DELETE, {"ids": orjson.dumps([*expired]).decode()})
-    if connection.execute(_CLAIM, {**key._asdict(), "request_hash": request_hash, "now": now}).rowcount == 1:
+    names = key._asdict()
+    if connection.execute(_CLAIM, {**names, "request_hash": request_hash, "now": now}).rowcount == 1:
         return None
-    row = connection.execute(_FIND, key._asdict()).first()
+    again = {**names, "expired_at": expired_at, "new_hash": request_hash, "now": now}
+    if connection.execute(_CLAIM_EXPIRED, again).rowcount == 1:
+        return None
+    row = connection.execute(_FIND, names).first()
     if row is None:
-        raise LostRaceError  # it expired between the two statements
+        raise LostRaceError  # somebody else removed it between the two statements
     return KeptAnswer._make(row)
 
 
 def keep_answer(connection: Connection, key: Key, answer: KeptAnswer) -> None:
     """Keeps the answer for a key that this transaction claimed."""
-    connection.execute(_KEEP, {**key._asdict(), "new_status": answer.status, "new_body": answer.body})
+    values = {**key._asdict(), "new_status": answer.status, "new_body": answer.body}
+    if connection.execute(_KEEP, values).rowcount != 1:
+        raise LostRaceError
 
 
 def forget_keys(connection: Connection, triggers: Collection[str]) -> None:
-    """Removes every key of these triggers."""
+    """Removes every key of these triggers, but for those that other transactions are claiming."""
     for trigger in triggers:
         connection.execute(_FORGET, {"trigger": trigger})

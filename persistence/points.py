@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from domain.errors import LostRaceError
 from domain.points import POINTS_MAX, Balance, Lot, Spending, Transaction
 from persistence.database import RowId, UtcText, UuidText, exact_text, is_one_of, json_rows, read_in_part
 
@@ -106,6 +107,7 @@ Index(
     TRANSACTIONS.c.occurred_at,
     sqlite_where=text("points_left > 0"),
     mssql_where=text("points_left > 0"),
+    mssql_include=["payer_id", "points_left"],
 )
 
 
@@ -126,7 +128,7 @@ _MOVE_GRAND_TOTAL = (
 def move_grand_total(connection: Connection, points: int) -> bool:
     """Adds `points` to the grand total; False, and nothing changed, where it would be below zero or beyond 64 bits.
 
-    Locks the ledger until the transaction ends.
+    Where it is changed, the ledger is locked until the transaction ends.
     """
     # Compared with what is left on either side: the sum itself might not fit. -points - 1 does even for the least.
     bounds = {"below": -points - 1, "most": POINTS_MAX - max(0, points)}
@@ -178,8 +180,8 @@ def insert_transaction(
 
 # ---- spends
 
-_NONE = literal_column("0", BigInteger)
-_IS_LOT = TRANSACTIONS.c.points_left > _NONE  # a literal, as the index has it, or neither engine uses the index
+_ZERO = literal_column("0", BigInteger)
+_IS_LOT = TRANSACTIONS.c.points_left > _ZERO  # a literal, as the index has it, or neither engine uses the index
 _LOTS = read_in_part(
     select(
         TRANSACTIONS.c.id,
@@ -190,12 +192,17 @@ _LOTS = read_in_part(
     )
     .join_from(TRANSACTIONS, BALANCES)
     .where(_IS_LOT)
-    .order_by(TRANSACTIONS.c.occurred_at, TRANSACTIONS.c.id)
+    .order_by(TRANSACTIONS.c.occurred_at, TRANSACTIONS.c.id),
+    _LOTS_AT_ONCE,
 )
 _EMPTY_LOTS = (
     update(TRANSACTIONS)
     .where(is_one_of(TRANSACTIONS.c.id, "lots"))
-    .values(points_left=case((TRANSACTIONS.c.id == bindparam("last_lot"), bindparam("last_points_left")), else_=_NONE))
+    .values(
+        points_left=case(
+            (TRANSACTIONS.c.id == bindparam("last_lot"), bindparam("last_points_left", type_=BigInteger())), else_=_ZERO
+        )
+    )
 )
 _TAKEN = json_rows("shares", SPENDS.c.payer_id, BALANCES.c.total, BALANCES.c.outstanding_debit)
 _TAKE_FROM_BALANCES = (
@@ -228,10 +235,9 @@ def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
 def save_spending(connection: Connection, spending: Spending, *, spend_id: str, now: str) -> None:
     """Writes what a spend does. `spend_id` is the same for all that its payers paid."""
     lots, shares = spending.lots, spending.shares
-    connection.execute(
-        _EMPTY_LOTS,
-        {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": spending.last_points_left},
-    )
+    emptied = {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": spending.last_points_left}
+    if connection.execute(_EMPTY_LOTS, emptied).rowcount != len(lots):
+        raise LostRaceError
     connection.execute(_TAKE_FROM_BALANCES, {"shares": _json([[s.payer_id, s.paid, s.settled] for s in shares])})
     paid = _json([[share.payer_id, share.paid] for share in shares if share.paid])
     connection.execute(_INSERT_SPENDS, {"paid": paid, "spend_id": spend_id, "now": now})

@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from sqlalchemy import CHAR, Column, Connection, MetaData, Table, Unicode, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from persistence.database import UtcText, is_embedded, retrying, transaction, utc_text
+from domain.instants import timestamp
+from persistence.database import UtcText, is_embedded, retrying, transaction
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ def _apply(connection: Connection, name: str, script: str) -> str:
     if not is_embedded():
         for batch in split_batches(script):
             connection.exec_driver_sql(batch)
-    applied_at = utc_text(datetime.now(UTC).replace(tzinfo=None))
+    applied_at = timestamp(datetime.now(UTC))
     connection.execute(insert(SCRIPTS), {"name": name, "checksum": checksum, "applied_at": applied_at})
     return "done"
 

@@ -69,5 +69,6 @@ GO
 -- A query must name the predicate as it stands here (points_left > 0), or the server does not use the index.
 IF NOT EXISTS (SELECT 1 FROM sys.indexes
                WHERE object_id = OBJECT_ID(N'dbo.points_transactions') AND name = N'ix_points_transactions_lots')
-CREATE INDEX ix_points_transactions_lots ON dbo.points_transactions (occurred_at) WHERE points_left > 0;
+CREATE INDEX ix_points_transactions_lots ON dbo.points_transactions (occurred_at)
+INCLUDE (payer_id, points_left) WHERE points_left > 0;
 GO

@@ -1,6 +1,8 @@
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
 GO
 -- Rights of the points service. Idempotent. Run it after the scripts in sql/chassis, which make the role.
+-- DELETE is for flushDB. Where the ledger is never to be emptied, whatever the settings say, take it away:
+--     REVOKE DELETE ON dbo.points_transactions TO rollbook_app;
 
 GRANT SELECT, UPDATE ON dbo.points_ledger TO rollbook_app;
 GO
@@ -8,7 +10,10 @@ GO
 GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.points_balances TO rollbook_app;
 GO
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.points_transactions TO rollbook_app;
+GRANT SELECT, INSERT, DELETE ON dbo.points_transactions TO rollbook_app;
+GO
+
+GRANT UPDATE (points_left) ON dbo.points_transactions TO rollbook_app;
 GO
 
 GRANT SELECT, INSERT, DELETE ON dbo.points_spends TO rollbook_app;
