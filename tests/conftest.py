@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import socket
+import sqlite3
 import tempfile
 import threading
 import uuid
@@ -212,6 +213,32 @@ def count_statements() -> Iterator[Callable[[], int]]:
 
     event.listen(Engine, "before_cursor_execute", record)
     yield count
+    event.remove(Engine, "before_cursor_execute", record)
+
+
+@pytest.fixture
+def plans(database_file: Path) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
+    """A function that makes a call and answers the steps of the plans of the statements that it cost."""
+    executed: list[tuple[str, Any]] = []
+
+    def record(*arguments: Any) -> None:
+        executed.append(arguments[2:4])
+
+    def explain(call: Callable[[], Any]) -> list[str]:
+        executed.clear()
+        call()
+        connection = sqlite3.connect(database_file)
+        steps = [
+            str(row[3])
+            for statement, parameters in executed
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+        connection.close()
+        assert steps
+        return steps
+
+    event.listen(Engine, "before_cursor_execute", record)
+    yield explain
     event.remove(Engine, "before_cursor_execute", record)
 
 

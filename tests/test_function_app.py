@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import os
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import azure.functions as func
 import pytest
@@ -20,7 +25,34 @@ from persistence import database
 from settings import Settings, SettingsError
 
 PROJECT = Path(function_app.__file__).resolve().parent
-NAMES = ["create_user", "delete_user", "get_users", "update_user"]
+
+
+class Served(NamedTuple):
+    """Where a function answers."""
+
+    service: str
+    route: str
+    methods: tuple[func.HttpMethod, ...] | None
+    """None: every method."""
+
+
+POST, GET = (func.HttpMethod.POST,), (func.HttpMethod.GET,)
+SERVED = {
+    "create_user": Served("users", "create_user", POST),
+    "delete_user": Served("users", "delete_user", POST),
+    "get_users": Served("users", "get_users", POST),
+    "update_user": Served("users", "update_user", POST),
+    "add_transaction": Served("points", "addTransaction", POST),
+    "balance": Served("points", "balance", GET),
+    "flush_db": Served("points", "flushDB", None),
+    "spend": Served("points", "spend", POST),
+}
+NAMES = sorted(SERVED)
+SERVICES = sorted({served.service for served in SERVED.values()})
+
+
+def _names(*services: str) -> list[str]:
+    return sorted(name for name, served in SERVED.items() if served.service in services)
 
 
 @pytest.fixture
@@ -28,7 +60,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     """Settings with a database of their own."""
     yield Settings(
         database_url=f"sqlite:///{tmp_path}/rollbook.db",
-        services=("users",),
+        services=("users", "points"),
         pan_holder_check=True,
         points_allow_flush=False,
         idempotency_hours=24,
@@ -55,8 +87,18 @@ def test_the_module_holds_the_app_that_the_worker_looks_for() -> None:
     assert isinstance(function_app.app, func.FunctionApp)
 
 
-def test_the_app_has_exactly_the_four_functions(functions: dict[str, Function]) -> None:
+def test_the_app_has_exactly_the_functions_of_its_services(functions: dict[str, Function]) -> None:
     assert sorted(functions) == NAMES
+
+
+def test_the_services_are_those_whose_functions_are_known_here() -> None:
+    assert sorted(function_app.BLUEPRINTS) == SERVICES
+
+
+def test_no_two_functions_answer_at_one_place(functions: dict[str, Function]) -> None:
+    # The host compares routes without regard to case.
+    routes = [str(getattr(function.get_trigger(), "route", "")).lower() for function in functions.values()]
+    assert len({*routes}) == len(routes) == len(NAMES)
 
 
 def test_an_app_can_be_built_again_with_the_same_functions(settings: Settings) -> None:
@@ -66,14 +108,24 @@ def test_an_app_can_be_built_again_with_the_same_functions(settings: Settings) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_function_answers_post_alone_at_its_own_name_and_asks_for_a_function_key(
+def test_a_function_answers_its_methods_at_its_route_and_asks_for_a_function_key(
     functions: dict[str, Function], name: str
 ) -> None:
     trigger = functions[name].get_trigger()
     assert isinstance(trigger, HttpTrigger)
-    assert trigger.methods == [func.HttpMethod.POST]
-    assert trigger.route == name
+    methods = SERVED[name].methods
+    assert trigger.methods == (None if methods is None else [*methods])
+    assert trigger.route == SERVED[name].route
     assert trigger.auth_level == func.AuthLevel.FUNCTION
+
+
+@pytest.mark.parametrize("name", _names("users"))
+def test_a_function_of_the_users_service_answers_post_alone_at_its_own_name(
+    functions: dict[str, Function], name: str
+) -> None:
+    trigger = functions[name].get_trigger()
+    assert isinstance(trigger, HttpTrigger)
+    assert (trigger.methods, trigger.route) == ([func.HttpMethod.POST], name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +151,7 @@ def test_a_function_is_plain_and_keeps_its_name_and_its_words(functions: dict[st
     handler: Any = functions[name].get_user_function()
     assert not inspect.iscoroutinefunction(handler), "a blocking call in a coroutine stops every other request"
     assert handler.__name__ == name
-    assert handler.__module__ == "api.users"
+    assert handler.__module__ == function_app.BLUEPRINTS[SERVED[name].service] == f"api.{SERVED[name].service}"
     assert handler.__doc__
 
 
@@ -114,7 +166,7 @@ def test_building_opens_the_database_of_the_settings(settings: Settings, tmp_pat
 def test_an_unknown_service_is_refused_and_the_known_ones_are_named(
     settings: Settings, tmp_path: Path, services: tuple[str, ...]
 ) -> None:
-    unknown = next(name for name in services if name != "users")
+    unknown = next(name for name in services if name not in SERVICES)
     with pytest.raises(SettingsError) as caught:
         function_app.build(replace(settings, services=services))
     assert str(caught.value).startswith(f"SERVICES names {unknown};")
@@ -131,11 +183,30 @@ def test_a_service_that_is_left_out_has_no_functions(settings: Settings) -> None
     assert function_app.build(replace(settings, services=())).get_functions() == []
 
 
+@pytest.mark.parametrize(
+    "services", [some for count in range(1, len(SERVICES) + 1) for some in permutations(SERVICES, count)]
+)
+def test_the_functions_are_those_of_the_enabled_services_in_whatever_order_they_are_named(
+    settings: Settings, services: tuple[str, ...]
+) -> None:
+    functions = function_app.build(replace(settings, services=services)).get_functions()
+    assert sorted(str(function.get_function_name()) for function in functions) == _names(*services)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_enabled_alone_loads_no_other(tmp_path: Path, service: str) -> None:
+    # An import is paid for at every cold start.
+    program = "import sys, function_app; print(sorted(name for name in sys.modules if name.startswith('api.')))"
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", "SERVICES": service, "PATH": os.environ["PATH"]}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ast.literal_eval(ran.stdout) == sorted(["api.http", f"api.{service}"])
+
+
 def test_every_service_can_be_enabled_at_once(settings: Settings) -> None:
     app = function_app.build(replace(settings, services=tuple(function_app.BLUEPRINTS)))
-    names = [function.get_function_name() for function in app.get_functions()]
-    assert set(NAMES) <= set(names)
-    assert len(names) == len(set(names))
+    assert sorted(str(function.get_function_name()) for function in app.get_functions()) == NAMES
 
 
 def test_the_host_serves_routes_without_a_prefix() -> None:

@@ -39,7 +39,14 @@ ALLOWED: Final = {
     "Grant", "GrantPrivilege", "GrantPrincipal",
 }  # fmt: skip
 
-_HOLDERS_OF_VALUES = (exp.Select, exp.Alias, exp.Ordered, exp.Tuple, exp.Cast, exp.Add)
+# Where a condition may stand, and nothing else may: T-SQL has no values that are true or false.
+_PLACES_OF_CONDITIONS: Final = {
+    (exp.Where, "this"), (exp.Join, "on"), (exp.And, "this"), (exp.And, "expression"), (exp.Or, "this"),
+    (exp.Or, "expression"), (exp.Not, "this"), (exp.IfBlock, "this"), (exp.CheckColumnConstraint, "this"),
+}  # fmt: skip
+_CONDITIONS = (exp.Predicate, exp.Connector, exp.Not)
+_COLLATION: Final = "Latin1_General_100_BIN2"
+_TEXTS: Final = (exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.NCHAR, exp.DType.NVARCHAR)
 
 
 def check_tsql(statement: str) -> None:
@@ -73,23 +80,98 @@ def _problems(statement: str) -> Iterator[str]:
 
 
 def _misplaced(node: exp.Expr) -> Iterator[str]:
+    for rules in (_misplaced_value, _misplaced_condition, _misplaced_clause, _misplaced_join):
+        yield from rules(node)
+
+
+def _misplaced_value(node: exp.Expr) -> Iterator[str]:
     parent = node.parent or node
-    if isinstance(node, exp.Predicate | exp.Connector | exp.Not) and isinstance(parent, _HOLDERS_OF_VALUES):
-        yield "a condition is no value"
     if isinstance(node, exp.Tuple) and not isinstance(parent, exp.Values):
         yield "a row is no value"
     if isinstance(node, exp.Is) and not isinstance(node.expression, exp.Null):
         yield f"IS {node.expression.sql('tsql')}"
+    if isinstance(node, exp.If) and not isinstance(parent, exp.Case):
+        yield "IIF, where CASE serves"
+    if isinstance(node, exp.JSONExtractScalar) and not _is_position(node.expression):
+        yield "JSON_VALUE of a path that is not '$[n]'"
+    if isinstance(node, exp.CollateColumnConstraint) and not _is_collation(node):
+        yield "COLLATE of what is no text, or with a collation that the app does not use"
     if isinstance(node, exp.Column) and isinstance(parent, exp.Returning) and node.table not in ("inserted", "deleted"):
         yield "OUTPUT of what is neither inserted nor deleted"
+
+
+def _misplaced_clause(node: exp.Expr) -> Iterator[str]:
+    parent = node.parent or node
     if isinstance(node, exp.Insert) and node.args.get("alternative"):
         yield "INSERT OR"
     if isinstance(node, exp.Fetch) and not parent.args.get("offset"):
         yield "FETCH without OFFSET"
     if isinstance(node, exp.Offset) and not parent.args.get("order"):
         yield "OFFSET without ORDER BY"
+    if isinstance(node, exp.Order) and not isinstance(parent, exp.Query):
+        yield "ORDER BY of what is no query"
     if isinstance(node, exp.Order) and not parent.args.get("offset") and node.find_ancestor(exp.Subquery, exp.Exists):
         yield "ORDER BY in a subquery"
+    if isinstance(node, exp.QueryOption) and not _is_fast(node):
+        yield "OPTION other than FAST and a number, behind a SELECT that is no part of another statement"
+
+
+def _misplaced_condition(node: exp.Expr) -> Iterator[str]:
+    if isinstance(node, exp.Paren):  # what is inside stands where it stands
+        return
+    place = node
+    while isinstance(place.parent, exp.Paren):
+        place = place.parent
+    parent, key = place.parent, place.arg_key
+    if isinstance(parent, exp.SetItem):  # SET of an option, which the parser takes for a condition
+        return
+    if isinstance(parent, exp.Update) and key == "expressions":  # an assignment, which it takes for one too
+        if place is not node or not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
+            yield "SET of what is no assignment"
+        return
+    wanted = (type(parent), key) in _PLACES_OF_CONDITIONS
+    if isinstance(parent, exp.If) and key == "this":
+        wanted = not (isinstance(parent.parent, exp.Case) and parent.parent.this)  # CASE WHEN, not CASE a WHEN
+    if wanted and not isinstance(node, _CONDITIONS):
+        yield "a value is no condition"
+    if parent and not wanted and isinstance(node, _CONDITIONS):
+        yield "a condition is no value"
+
+
+def _misplaced_join(node: exp.Expr) -> Iterator[str]:
+    """Inner joins with ON; a comma only behind the table of an UPDATE, which SQLAlchemy writes into its FROM again."""
+    if isinstance(node, exp.Join):
+        said = {name for name, value in node.args.items() if value} - {"this", "on"}
+        if said - {"kind"} or node.kind not in ("", "INNER"):
+            yield f"JOIN with {', '.join(sorted(said))}"
+        table = node.parent
+        in_update = table and isinstance(table.parent, exp.From) and isinstance(table.parent.parent, exp.Update)
+        if not node.args.get("on") and not in_update:
+            yield "JOIN without ON"
+    if isinstance(node, exp.Delete) and (node.args.get("using") or node.args.get("tables")):
+        yield "DELETE of one table with another"
+    if isinstance(node, exp.Update) and (source := node.args.get("from_")):
+        first = source.this.copy()
+        first.set("joins", None)
+        if first != node.this:
+            yield "UPDATE whose FROM does not begin with its table"
+
+
+def _is_position(path: exp.Expr) -> bool:
+    parts = path.expressions if isinstance(path, exp.JSONPath) else []
+    kinds = [type(part) for part in parts]
+    return kinds == [exp.JSONPathRoot, exp.JSONPathSubscript] and isinstance(parts[1].this, int) and parts[1].this >= 0
+
+
+def _is_fast(option: exp.QueryOption) -> bool:
+    statement, rows = option.parent, option.expression
+    is_whole = isinstance(statement, exp.Select) and not statement.parent and len(statement.args["options"]) == 1
+    return is_whole and option.name.upper() == "FAST" and isinstance(rows, exp.Literal) and rows.is_int
+
+
+def _is_collation(constraint: exp.CollateColumnConstraint) -> bool:
+    column = constraint.find_ancestor(exp.ColumnDef)
+    return constraint.this.sql("tsql") == _COLLATION and bool(column and column.kind and column.kind.this in _TEXTS)
 
 
 def _words(text: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,11 +15,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -28,94 +26,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.programs import PATIENCE, PROJECT, refused_start
+from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, environment, refused_start, running, unexpected
 
 TRIGGERS = ["create_user", "delete_user", "get_users", "update_user"]
-SETTINGS = {
-    "SERVICES": "users",
-    "PAN_HOLDER_CHECK": "on",
-    "PYTHON_THREADPOOL_THREAD_COUNT": "4",
-    "HOST": "127.0.0.1",
-    "PORT": "0",
-    "WEBSITE_SITE_NAME": "",
-}
-LOG_LINE = re.compile(
-    r"(\w+) (ok|refused|failed) (\d{3}) \d+\.\d ms ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\S*)"
-)
-
-
-@contextmanager
-def killing_if_stuck(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Bounds the time of a block that reads what a program prints: reading has no time-out."""
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
-    try:
-        yield
-    finally:
-        watchdog.cancel()
-        watchdog.join()
-
-
-class Program:
-    """A development host that runs, and a client of it."""
-
-    def __init__(self, process: subprocess.Popen[str], log_file: Path, client: httpx.Client) -> None:
-        assert process.stdout is not None
-        self.process = process
-        self.stdout = process.stdout
-        self.log_file = log_file
-        self.client = client
-        self.printed = ""
-        with killing_if_stuck(process):
-            for line in self.stdout:
-                self.printed += line
-                if "Ctrl-C" in line:
-                    break
-        assert self.printed, self.log
-        self.urls: dict[str, str] = dict(re.findall(r"^  (\w+): \[[\w ,]+\] (http://\S+)$", self.printed, re.MULTILINE))
-
-    @property
-    def log(self) -> str:
-        """All that was written to stderr."""
-        return self.log_file.read_text("utf-8")
-
-    def post(self, trigger: str, body: object) -> httpx.Response:
-        """Calls the printed URL of a trigger."""
-        return self.client.post(self.urls[trigger], json=body)
-
-    def end(self, number: signal.Signals) -> int:
-        """The exit code after a signal; what was still printed is in `printed`."""
-        self.process.send_signal(number)
-        with killing_if_stuck(self.process):
-            self.printed += self.stdout.read()
-            return self.process.wait()
-
-
-def environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
-    """The variables of a program whose database is in `folder`, unless `settings` say otherwise."""
-    return {**os.environ, **SETTINGS, "DATABASE_URL": f"sqlite:///{folder}/x.db", **settings}
-
-
-@contextmanager
-def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[Program]:
-    """The program, which has printed its functions; it is gone when the block ends."""
-    log_file = folder / "stderr.txt"
-    with (
-        log_file.open("w") as log,
-        httpx.Client(timeout=PATIENCE, verify=False, trust_env=False) as client,  # noqa: S501 - plain HTTP
-        subprocess.Popen(
-            [sys.executable, "-m", "devhost"],
-            cwd=project,
-            env=environment(folder, settings),
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            yield Program(process, log_file, client)
-        finally:
-            process.kill()
 
 
 def refusal(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
@@ -156,11 +69,6 @@ _numbers = itertools.count(6_000_000_000)
 def new_user(**fields: Any) -> dict[str, Any]:
     """A body for create_user with a number that no other has."""
     return {"full_name": "Asha Rao", "mob_num": str(next(_numbers)), "pan_num": "ABCPE1234F", **fields}
-
-
-def unexpected(log: str) -> list[str]:
-    """The lines of a log that are not those of requests."""
-    return [line for line in log.splitlines() if not LOG_LINE.fullmatch(line)]
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:

@@ -391,6 +391,7 @@ class Cursor:
 
     def execute(self, statement: str, *_: object) -> Cursor:
         self.driver.sent.append("execute")
+        self.driver.statements.append(statement)
         self.driver.limits.append(self.connection.timeout)
         return self
 
@@ -438,6 +439,7 @@ class Driver:
         self.logins: list[SimpleNamespace] = []
         self.connections: list[Connected] = []
         self.sent: list[str] = []
+        self.statements: list[str] = []
         self.limits: list[int] = []
         self.fault: Exception | None = None
 
@@ -531,6 +533,15 @@ def test_a_pool_has_a_connection_for_every_thread_and_keeps_it(odbc: Callable[..
         assert engine.pool._recycle == 77
         assert not engine.pool._pre_ping
     assert [connection.autocommit for connection in driver.connections] == [True] * 3 + [False] * 3
+
+
+def test_a_result_that_is_read_in_part_cannot_end_a_transaction(odbc: Callable[..., str], driver: Driver) -> None:
+    database.connect(odbc(), threads=1)
+    _read()
+    assert "SET XACT_ABORT OFF" not in driver.statements
+    _write()
+    _write()
+    assert driver.statements.count("SET XACT_ABORT OFF") == 1
 
 
 def test_nothing_is_sent_to_test_or_to_reset_a_connection(odbc: Callable[..., str], driver: Driver) -> None:

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 Plans = Callable[[Callable[[], Any]], list[str]]
-
-
-@pytest.fixture
-def plans(database_file: Path) -> Iterator[Plans]:
-    """A function that makes a call and answers the steps of the plans of the statements that it cost."""
-    executed: list[tuple[str, Any]] = []
-
-    def record(*arguments: Any) -> None:
-        executed.append(arguments[2:4])
-
-    def explain(call: Callable[[], Any]) -> list[str]:
-        executed.clear()
-        call()
-        connection = sqlite3.connect(database_file)
-        steps = [
-            str(row[3])
-            for statement, parameters in executed
-            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        ]
-        connection.close()
-        assert steps
-        return steps
-
-    event.listen(Engine, "before_cursor_execute", record)
-    yield explain
-    event.remove(Engine, "before_cursor_execute", record)
 
 
 def _indexes(steps: list[str]) -> set[str]:
