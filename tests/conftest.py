@@ -199,21 +199,28 @@ def store_users(app_database: None) -> Callable[[int, str | None], list[str]]:
 
 
 @pytest.fixture
-def count_statements() -> Iterator[Callable[[], int]]:
-    """A function that answers how many statements were executed since its last call, BEGIN and COMMIT aside."""
+def statements() -> Iterator[list[str]]:
+    """The statements that were executed, in their order, BEGIN and COMMIT aside."""
     executed: list[str] = []
 
     def record(*arguments: Any) -> None:
         executed.append(arguments[2])
 
+    event.listen(Engine, "before_cursor_execute", record)
+    yield executed
+    event.remove(Engine, "before_cursor_execute", record)
+
+
+@pytest.fixture
+def count_statements(statements: list[str]) -> Callable[[], int]:
+    """A function that answers how many statements were executed since its last call."""
+
     def count() -> int:
-        number = len(executed)
-        executed.clear()
+        number = len(statements)
+        statements.clear()
         return number
 
-    event.listen(Engine, "before_cursor_execute", record)
-    yield count
-    event.remove(Engine, "before_cursor_execute", record)
+    return count
 
 
 @pytest.fixture

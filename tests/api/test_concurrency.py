@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from threading import Barrier, Event
+from threading import Event
 from typing import Any
 
-
-def _at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in `count` threads that begin together."""
-    barrier = Barrier(count)
-
-    def begin(number: int) -> Any:
-        barrier.wait(30)
-        return work(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(begin, range(count)))
+from tests.threads import at_once
 
 
 def test_of_64_threads_that_create_one_number_one_wins(api: Any) -> None:
     body = api.new_user()
-    statuses = _at_once(64, lambda _: api.post("create_user", body).status_code)
+    statuses = at_once(64, lambda _: api.post("create_user", body).status_code)
     assert Counter(statuses) == {201: 1, 409: 63}
     assert len(api.get()) == 1
 
 
 def test_of_threads_that_take_one_number_by_an_update_one_wins(api: Any) -> None:
     ids = [api.create()["user_id"] for _ in range(16)]
-    statuses = _at_once(16, lambda number: api.update([ids[number]], mob_num="9876543210").status_code)
+    statuses = at_once(16, lambda number: api.update([ids[number]], mob_num="9876543210").status_code)
     assert Counter(statuses) == {200: 1, 409: 15}
 
 
@@ -45,7 +34,7 @@ def test_32_threads_that_move_one_user_leave_one_active_row_and_no_gap(
             api.update([user["user_id"]], manager_id=managers[(number + step) % 4]).status_code for step in range(4)
         ]
 
-    statuses = Counter(status for answers in _at_once(32, move) for status in answers)
+    statuses = Counter(status for answers in at_once(32, move) for status in answers)
     assert all(status < 500 for status in statuses)
     assert statuses[200] >= 0.95 * statuses.total()
     versions = stored("version", "is_active", "manager_id", "updated_at")
@@ -65,7 +54,7 @@ def test_of_deletions_and_updates_at_once_nothing_remains_and_nothing_fails(
             return int(api.post("delete_user", {"user_id": user["user_id"]}).status_code)
         return int(api.update([user["user_id"]], manager_id=managers[number % 4]).status_code)
 
-    statuses = Counter(_at_once(32, act))
+    statuses = Counter(at_once(32, act))
     assert set(statuses) <= {200, 404}
     assert stored("id") == []
 
@@ -99,5 +88,5 @@ def test_a_small_read_is_answered_while_everything_is_listed(api: Any) -> None:
     user = api.create()
     for _ in range(300):
         api.create()
-    answers = _at_once(16, lambda number: api.get(**({"user_id": user["user_id"]} if number % 2 else {})))
+    answers = at_once(16, lambda number: api.get(**({"user_id": user["user_id"]} if number % 2 else {})))
     assert [len(answer) for answer in answers] == [301, 1] * 8

@@ -8,13 +8,11 @@ import re
 import sqlite3
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +29,7 @@ from domain.instants import timestamp
 from persistence import database
 from persistence.idempotency import KEYS, SWEPT_AT_ONCE, KeptAnswer, Key, claim_key, keep_answer
 from persistence.points import SPENDS, TRANSACTIONS
+from tests.threads import at_once
 
 ADD: dict[str, Any] = {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"}
 SPEND: dict[str, Any] = {"points": 100}
@@ -92,18 +91,6 @@ def _age(**age: float) -> None:
     """Makes every stored key so old."""
     with database.transaction() as connection:
         connection.execute(update(KEYS).values(created_at=timestamp(datetime.now(UTC) - timedelta(**age))))
-
-
-def _at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in `count` threads that begin together."""
-    barrier = Barrier(count)
-
-    def begin(number: int) -> Any:
-        barrier.wait(30)
-        return work(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(begin, range(count)))
 
 
 # ---- the same call again
@@ -414,7 +401,7 @@ def test_a_fault_while_the_answer_is_kept_takes_the_effect_back(
 @each_trigger
 def test_32_threads_with_one_key_have_one_effect_and_equal_answers(api: Any, trigger: str) -> None:
     _call(api, "addTransaction", points=100_000)
-    answers = Counter(_at_once(32, lambda _: _content(_call(api, trigger, "key-1"))))
+    answers = Counter(at_once(32, lambda _: _content(_call(api, trigger, "key-1"))))
     assert list(answers.values()) == [32]
     assert next(iter(answers))[0] < 300
     assert _stored() == {"addTransaction": (1, 2, 0), "spend": (1, 1, 1)}[trigger]
@@ -426,21 +413,21 @@ def test_of_two_spends_of_everything_at_once_under_one_key_none_is_refused(api: 
 
     for number in range(10):
         _call(api, "addTransaction")
-        answers = _at_once(2, partial(spend_all, f"key-{number}"))
+        answers = at_once(2, partial(spend_all, f"key-{number}"))
         assert answers[0] == answers[1]
         assert answers[0][:2] == (200, b'[{"payer":"DANNON","points":-300}]')
         assert _balance(api) == {"DANNON": 0}
 
 
 def test_threads_with_keys_of_their_own_do_not_meet(api: Any) -> None:
-    ids = _at_once(16, lambda number: _call(api, "addTransaction", f"key-{number % 8}").json()["id"])
+    ids = at_once(16, lambda number: _call(api, "addTransaction", f"key-{number % 8}").json()["id"])
     assert ids[:8] == ids[8:]
     assert len({*ids}) == 8
     assert _stored() == (8, 8, 0)
 
 
 def test_of_two_requests_at_once_under_one_key_one_is_done_and_one_refused(api: Any) -> None:
-    statuses = _at_once(16, lambda number: _call(api, "addTransaction", "key-1", points=1 + number % 2).status_code)
+    statuses = at_once(16, lambda number: _call(api, "addTransaction", "key-1", points=1 + number % 2).status_code)
     assert Counter(statuses) == {201: 8, 409: 8}
     assert _stored() == (1, 1, 0)
 
@@ -491,7 +478,7 @@ def _keep_aged(count: int, *, hours: float) -> list[str]:
     return keys
 
 
-def test_expired_keys_leave_with_later_writes_oldest_first_and_not_all_at_once(api: Any) -> None:
+def test_expired_keys_leave_with_later_writes_oldest_first_and_not_allat_once(api: Any) -> None:
     expired = _keep_aged(2 * SWEPT_AT_ONCE + 50, hours=30)
     unexpired = _keep_aged(3, hours=23)
     for number in range(4):
@@ -537,19 +524,6 @@ def test_a_key_expires_at_the_end_of_its_time_and_not_before(app_database: None)
 
 
 # ---- what it costs
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The statements that were executed, BEGIN and COMMIT aside."""
-    executed: list[str] = []
-
-    def record(*arguments: Any) -> None:
-        executed.append(arguments[2])
-
-    event.listen(Engine, "before_cursor_execute", record)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", record)
 
 
 @pytest.mark.parametrize(("trigger", "count"), [("addTransaction", 4), ("spend", 5)])

@@ -12,27 +12,16 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Barrier, Event
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.programs import PATIENCE, Program, running, unexpected
+from tests.threads import at_once
 
 PAYERS = ["A", "B", "C", "D"]
-
-
-def _at_once(threads: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in several threads that begin together."""
-    barrier = Barrier(threads)
-
-    def begin(number: int) -> Any:
-        barrier.wait(30)
-        return work(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(begin, range(threads)))
 
 
 def _transaction(payer: str, points: int, hour: int) -> dict[str, Any]:
@@ -151,7 +140,7 @@ def test_32_threads_that_spend_one_balance_spend_no_point_twice(api: Any, databa
             spends += 1
         return spends
 
-    spends = sum(_at_once(32, spend_on))
+    spends = sum(at_once(32, spend_on))
     assert spends == len(told.spends) == 600 // 7  # nobody is refused while there is enough
     assert told.refused == 32
     assert all(sum(paid.values()) == -7 for paid in told.spends)
@@ -174,7 +163,7 @@ def test_32_threads_that_spend_one_balance_spend_no_point_twice(api: Any, databa
 
 def test_of_32_threads_that_spend_the_same_points_one_wins(api: Any) -> None:
     assert api.post("addTransaction", _transaction("A", 100, 1)).status_code == 201
-    statuses = _at_once(32, lambda _: api.post("spend", {"points": 51}).status_code)
+    statuses = at_once(32, lambda _: api.post("spend", {"points": 51}).status_code)
     assert Counter(statuses) == {200: 1, 409: 31}
     assert api.client.get("/balance").json() == {"A": 49}
 
@@ -182,13 +171,13 @@ def test_of_32_threads_that_spend_the_same_points_one_wins(api: Any) -> None:
 def test_of_32_threads_that_debit_the_same_points_one_wins(api: Any) -> None:
     assert api.post("addTransaction", _transaction("A", 100, 1)).status_code == 201
     assert api.post("addTransaction", _transaction("B", 10_000, 2)).status_code == 201
-    statuses = _at_once(32, lambda _: api.post("addTransaction", _transaction("A", -51, 3)).status_code)
+    statuses = at_once(32, lambda _: api.post("addTransaction", _transaction("A", -51, 3)).status_code)
     assert Counter(statuses) == {201: 1, 409: 31}
     assert api.client.get("/balance").json() == {"A": 49, "B": 10_000}
 
 
 def test_32_threads_that_bring_one_new_payer_make_one_balance(api: Any) -> None:
-    statuses = _at_once(32, lambda number: api.post("addTransaction", _transaction("NEW", 3, number)).status_code)
+    statuses = at_once(32, lambda number: api.post("addTransaction", _transaction("NEW", 3, number)).status_code)
     assert Counter(statuses) == {201: 32}
     assert api.client.get("/balance").json() == {"NEW": 96}
 
@@ -211,7 +200,7 @@ def test_adds_debits_and_spends_at_once_keep_the_books_at_every_moment(api: Any,
                 totals_seen.append(api.client.get("/balance").json())
 
     with _checking_all_the_time(database_file) as books:
-        _at_once(24, act)
+        at_once(24, act)
         books.check()
     assert len(told.adds) + len(told.spends) + told.refused == 24 * 12
     assert len(told.spends) >= 10
@@ -231,7 +220,7 @@ def test_a_flush_amid_adds_and_spends_leaves_the_books_right(api: Any, database_
         return statuses
 
     with _checking_all_the_time(database_file) as books:
-        statuses = set.union(*_at_once(12, act))
+        statuses = set.union(*at_once(12, act))
         books.check()
     assert statuses <= {200, 201, 409}
 
@@ -263,7 +252,7 @@ def test_two_processes_on_one_database_spend_no_point_twice(tmp_path: Path) -> N
                 told.note(program.post("add_transaction", _transaction(PAYERS[number % 4], 3, number)))
 
         with _checking_all_the_time(database_file) as books:
-            _at_once(8, act)
+            at_once(8, act)
             books.check()
             assert books.totals() == told.totals
             assert books.spends() == Counter(frozenset(paid.items()) for paid in told.spends)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.instants import timestamp
@@ -61,19 +61,6 @@ def spend(api: Any, points: int) -> list[dict[str, Any]]:
 
 
 # ---- statements
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The texts of the statements that were executed, in their order."""
-    executed: list[str] = []
-
-    def record(*arguments: Any) -> None:
-        executed.append(arguments[2])
-
-    event.listen(Engine, "before_cursor_execute", record)
-    yield executed
-    event.remove(Engine, "before_cursor_execute", record)
 
 
 @pytest.mark.parametrize(("payers", "lots"), [(1, 1), (1, 500), (50, 50), (50, 500)])
