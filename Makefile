@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test database bench clean
+.PHONY: run test database openapi bench clean
 
 # glibc would take the largest answer so far as the size from which on memory goes back to the system, and keep less
 # than that for every thread: 25 MB each after a listing of 100,000 users.
@@ -20,6 +20,9 @@ test: .venv/installed  ## all that CI runs
 
 database: .venv/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
 	@$(BIN)/python -m persistence
+
+openapi: .venv/installed  ## write docs/openapi.json
+	@PAN_HOLDER_CHECK=on $(BIN)/python -m devhost.openapi
 
 bench: .venv/installed  ## measure this machine; benchmarks/README.md explains the numbers
 	$(BIN)/python -m benchmarks

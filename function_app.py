@@ -1,4 +1,4 @@
-"""The function app: opens the database and registers the blueprint of every enabled service."""
+"""The function app: opens the database and registers the blueprint of every enabled service, and their description."""
 
 import atexit
 import importlib
@@ -6,13 +6,9 @@ import importlib
 import azure.functions as func
 
 import settings
+from api import BLUEPRINTS
+from api.description import description_of
 from persistence import database
-
-# Imported only where enabled: an import is paid for at every cold start.
-BLUEPRINTS = {
-    "users": "api.users",
-    "points": "api.points",
-}
 
 
 def build(enabled: settings.Settings) -> func.FunctionApp:
@@ -22,9 +18,13 @@ def build(enabled: settings.Settings) -> func.FunctionApp:
     """
     if unknown := [name for name in enabled.services if name not in BLUEPRINTS]:
         raise settings.SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}.")
+    blueprints = [importlib.import_module(BLUEPRINTS[name]).blueprint for name in enabled.services]
+    blueprints.append(description_of(blueprints))
+    if enabled.api_docs:
+        blueprints.append(importlib.import_module("api.docs").docs_page())
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-    for name in enabled.services:
-        function_app.register_functions(importlib.import_module(BLUEPRINTS[name]).blueprint)
+    for blueprint in blueprints:
+        function_app.register_functions(blueprint)
     database.connect_as(enabled)
     return function_app
 

@@ -33,6 +33,7 @@ class Settings:
     threads: int
     db_pool_recycle_seconds: int
     db_retry_seconds: int
+    api_docs: bool
     on_azure: bool
     host: str
     port: int
@@ -64,6 +65,7 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         ),
         db_pool_recycle_seconds=_number(given, "DB_POOL_RECYCLE_SECONDS", default=1800, least=1, most=86400),
         db_retry_seconds=_number(given, "DB_RETRY_SECONDS", default=20, least=1, most=200),
+        api_docs=_switch(given, "API_DOCS", default=False),
         on_azure=on_azure,
         host=given.get("HOST", "127.0.0.1"),
         port=_number(given, "PORT", default=7071, least=0, most=65535),

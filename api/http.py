@@ -14,25 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
-from typing import Any, Final, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar, cast
 
 import azure.functions as func
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 import settings
-from domain.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidError,
-    LengthRequiredError,
-    NotFoundError,
-    RefusalError,
-    TooLargeError,
-    UnavailableError,
-    Violation,
-)
+from api.problems import MIMETYPE, problem, problem_of, status_of, violations_of
+from domain.errors import ConflictError, InvalidError, LengthRequiredError, RefusalError, TooLargeError, Violation
 from domain.instants import timestamp
 from persistence.database import Connection, error_code, retrying, transaction
 from persistence.idempotency import KeptAnswer, Key, claim_key, keep_answer
@@ -43,14 +34,22 @@ BODY_BYTES_MAX: Final = 1024 * 1024
 RETRY_AFTER_SECONDS: Final = 5
 """What a 503 advises its caller to wait."""
 
+KEY_PATTERN: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
+"""An idempotency key: 1 to 255 printable ASCII characters, no blank at either end."""
+
 logger = logging.getLogger("rollbook")
 
 R = TypeVar("R", bound="Request")
 
 
+Examples = Mapping[str, object]
+"""Bodies to try, by their titles."""
+
+
 class Request(BaseModel):
     """A request body: unknown keys are refused, nothing is coerced, and no message repeats what was sent."""
 
+    EXAMPLES: ClassVar[Examples] = {}
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     @classmethod
@@ -64,25 +63,24 @@ Body = Mapping[str, object] | Sequence[Mapping[str, object]] | bytes
 
 
 class Answer(NamedTuple):
-    """What a handler answers."""
+    """What a handler answers. Under an idempotency key only body and status are kept."""
 
     body: Body
     status: int = 200
+    mimetype: str = "application/json"
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
-Trigger = Callable[..., func.HttpResponse]
-"""A function of `req` and `context`, as the worker calls it."""
+class Trigger(Protocol):
+    """A function as the worker calls it, with what it takes; `operation` is noted by its description."""
 
+    __name__: str
+    request_model: type[Request] | None
+    takes_key: bool
+    operation: Any
 
-_STATUSES: Final[tuple[tuple[type[RefusalError], int, str], ...]] = (
-    (InvalidError, 400, "The request is not valid"),
-    (ForbiddenError, 403, "Not allowed here"),
-    (NotFoundError, 404, "Not found"),
-    (ConflictError, 409, "Conflict with what is stored"),
-    (LengthRequiredError, 411, "Content-Length is required"),
-    (TooLargeError, 413, "The body is too large"),
-    (UnavailableError, 503, "The database is not available"),
-)
+    def __call__(self, req: Any, context: Any) -> func.HttpResponse:
+        """Answers a request, whatever happens."""
 
 
 def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigger]:
@@ -92,7 +90,7 @@ def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigge
     """
 
     def decorate(handler: Callable[[R], Answer]) -> Trigger:
-        return _trigger(handler, lambda req: partial(handler, _read(req, request_model)))
+        return _trigger(handler, lambda req: partial(handler, _read(req, request_model)), request_model)
 
     return decorate
 
@@ -118,7 +116,7 @@ def idempotent_endpoint(request_model: type[R]) -> Callable[[Callable[[R, Connec
                 return partial(_in_transaction, partial(handler, request))
             return partial(_once, partial(handler, request), Key(handler.__name__, key), _hash(request))
 
-        return _trigger(handler, prepare)
+        return _trigger(handler, prepare, request_model, takes_key=True)
 
     return decorate
 
@@ -145,7 +143,13 @@ def _once(work: Callable[[Connection], Answer], key: Key, request_hash: str) -> 
     return Answer(kept.body, kept.status)
 
 
-def _trigger(handler: Callable[..., Answer], prepare: Callable[[func.HttpRequest], Callable[[], Answer]]) -> Trigger:
+def _trigger(
+    handler: Callable[..., Answer],
+    prepare: Callable[[func.HttpRequest], Callable[[], Answer]],
+    request_model: type[Request] | None = None,
+    *,
+    takes_key: bool = False,
+) -> Trigger:
     """The boundary around what `prepare` makes of a request: the handler's work, which can be run again."""
 
     # Not functools.wraps: the worker would read the handler's parameters in place of these.
@@ -154,23 +158,23 @@ def _trigger(handler: Callable[..., Answer], prepare: Callable[[func.HttpRequest
         code = ""
         try:
             answer = retrying(prepare(req))
-            response = _respond(answer.body, answer.status)
+            response = _respond(answer)
         except RefusalError as refusal:
             code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
-            response = _refuse(refusal, context.invocation_id)
+            response = _refuse(status_of(refusal), problem_of(refusal, context.invocation_id))
         except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
             code = "internal-error"
             _log_unexpected(error, invoke.__name__, context.invocation_id)
-            response = _problem(
-                500, code, "Internal error", "The request failed.", context.invocation_id, {"errors": []}
-            )
+            response = _refuse(500, problem(500, code, "The request failed.", context.invocation_id))
         _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
         return response
 
     invoke.__name__ = invoke.__qualname__ = handler.__name__
     invoke.__module__ = handler.__module__
     invoke.__doc__ = handler.__doc__
-    return invoke
+    trigger = cast("Trigger", invoke)
+    trigger.request_model, trigger.takes_key = request_model, takes_key
+    return trigger
 
 
 def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
@@ -209,13 +213,10 @@ def _read(req: func.HttpRequest, request_model: type[R]) -> R:
     try:
         request = request_model.model_validate(content)
     except ValidationError as error:
-        violations += [violation for details in error.errors(include_url=False) for violation in _violations(details)]
+        violations += [violation for details in error.errors(include_url=False) for violation in violations_of(details)]
     if violations:
         raise InvalidError("body-invalid", "The body breaks the rules that errors lists.", violations=violations)
     return request
-
-
-_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
 
 def _read_key(req: func.HttpRequest) -> str | None:
@@ -223,7 +224,7 @@ def _read_key(req: func.HttpRequest) -> str | None:
     if given is None:
         return None
     key = str(given).strip(" \t")
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(KEY_PATTERN, key):
         raise InvalidError("idempotency-key-invalid", "Idempotency-Key must be 1 to 255 printable ASCII characters.")
     return key
 
@@ -233,31 +234,6 @@ def _hash(request: Request) -> str:
     return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
 
 
-# pydantic's types of errors, as codes of ours; a type that is missing here keeps its name.
-_CODES: Final = {
-    "missing": ("missing-key", "This key is required."),
-    "extra_forbidden": ("unknown-key", "This key is not known here."),
-    "bool_type": ("wrong-type", "This must be true or false."),
-    "int_type": ("wrong-type", "This must be a whole number."),
-    "string_type": ("wrong-type", "This must be a JSON string."),
-    "model_type": ("wrong-type", "This must be a JSON object."),
-    "greater_than_equal": ("out-of-range", "This is too small."),
-    "less_than_equal": ("out-of-range", "This is too large."),
-}
-
-
-def _violations(details: ErrorDetails) -> Iterator[Violation]:
-    """One of pydantic's errors as violations; a domain rule may have found several inside one field."""
-    pointer = "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in details["loc"])
-    refusal = details.get("ctx", {}).get("error")
-    if isinstance(refusal, RefusalError):
-        for violation in refusal.violations or [Violation("", refusal.code, refusal.detail)]:
-            yield violation._replace(pointer=pointer + violation.pointer)
-    else:
-        code, detail = _CODES.get(details["type"], (details["type"].replace("_", "-"), details["msg"]))
-        yield Violation(pointer, code, detail)
-
-
 # ---- out
 
 
@@ -265,40 +241,18 @@ def _encode(body: Body) -> bytes:
     return body if isinstance(body, bytes) else orjson.dumps(body)
 
 
-def _respond(body: Body, status: int, *, mimetype: str = "application/json", **headers: str) -> func.HttpResponse:
+def _respond(answer: Answer) -> func.HttpResponse:
     return func.HttpResponse(
-        _encode(body),
-        status_code=status,
-        headers={"Cache-Control": "no-store", **headers},
-        mimetype=mimetype,
+        _encode(answer.body),
+        status_code=answer.status,
+        headers={"Cache-Control": "no-store", **answer.headers},
+        mimetype=answer.mimetype,
     )
 
 
-def _refuse(refusal: RefusalError, invocation_id: str) -> func.HttpResponse:
-    status, title = next((status, title) for kind, status, title in _STATUSES if isinstance(refusal, kind))
-    members = {"errors": [violation._asdict() for violation in refusal.violations], **refusal.members}
+def _refuse(status: int, body: Mapping[str, object]) -> func.HttpResponse:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
-    return _problem(status, refusal.code, title, refusal.detail, invocation_id, members, **headers)
-
-
-def _problem(
-    status: int,
-    code: str,
-    title: str,
-    detail: str,
-    invocation_id: str,
-    members: Mapping[str, object],
-    **headers: str,
-) -> func.HttpResponse:
-    """Problem details (RFC 9457). The only place that knows the shape of a refusal's body."""
-    problem = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": invocation_id,
-    }
-    return _respond({**problem, **members}, status, mimetype="application/problem+json", **headers)
+    return _respond(Answer(body, status, MIMETYPE, headers))
 
 
 # ---- log: never names, numbers, PANs, or the texts of exceptions, which repeat values

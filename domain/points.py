@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, NamedTuple, TypedDict
+from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.errors import ConflictError, ForbiddenError, InvalidError
 from domain.instants import timestamp
 
+POINTS_MIN: Final = -(2**63)
 POINTS_MAX: Final = 2**63 - 1
 """Most points that a transaction, a payer's total, an outstanding debit or the grand total may have."""
 
@@ -33,20 +34,23 @@ _TIMESTAMP = re.compile(
 )
 
 
+Int64 = Annotated[int, "int64"]  # a format, for whoever describes an answer
+
+
 class Transaction(TypedDict):
     """A transaction as `addTransaction` answers it; `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
 
-    id: str
+    id: Annotated[str, "uuid"]
     payer: str
-    points: int
-    timestamp: str
+    points: Int64
+    timestamp: Annotated[str, "date-time"]
 
 
 class Payment(TypedDict):
     """What a payer paid for a spend: `points` are below zero."""
 
     payer: str
-    points: int
+    points: Int64
 
 
 class Balance(NamedTuple):
@@ -117,7 +121,7 @@ def parse_points_to_spend(value: object) -> int:
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidError("wrong-type", "points must be a whole number that fits into 64 bits.")
-    if not -POINTS_MAX - 1 <= value <= POINTS_MAX:
+    if not POINTS_MIN <= value <= POINTS_MAX:
         raise InvalidError("out-of-range", "points must be a whole number that fits into 64 bits.")
     return value
 

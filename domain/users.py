@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypedDict
+from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.errors import ConflictError, InvalidError, NotFoundError, Violation
 
@@ -23,23 +23,27 @@ PAN_HOLDER_TYPES: Final = "ABCFGHJLPT"
 """The holder types that the Income Tax Department assigns: a PAN's fourth letter."""
 
 # [0-9] and not \d: \d matches the digits of every script. fullmatch and not $: $ matches before a trailing line break.
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 # Category Cc is closed by Unicode's stability policy: exactly these. A lone surrogate is no character at all.
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOB_NUM = re.compile(r"(?:\+91|0)?([6-9][0-9]{9})")
 _PAN_NUM = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
 
 
+UuidText = Annotated[str, "uuid"]  # formats, for whoever describes an answer
+TimeText = Annotated[str, "date-time"]
+
+
 class UserRecord(TypedDict):
     """One version of a user as `get_users` answers it. Times are UTC in RFC 3339 with microseconds and `Z`."""
 
-    user_id: str
-    manager_id: str | None
+    user_id: UuidText
+    manager_id: UuidText | None
     full_name: str
     mob_num: str
     pan_num: str
-    created_at: str
-    updated_at: str | None
+    created_at: TimeText
+    updated_at: TimeText | None
     is_active: bool
 
 
@@ -135,7 +139,7 @@ def parse_pan_num(value: object, *, holder_check: bool = True) -> str:
 def parse_uuid(value: object) -> str:
     """A UUID with hyphens, in lower case."""
     text = _text(value, "A UUID")
-    if not _UUID.fullmatch(text):
+    if not UUID.fullmatch(text):
         raise InvalidError("uuid-invalid", "Not a UUID with hyphens, such as 7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f.")
     return text.lower()
 
@@ -146,7 +150,7 @@ def parse_user_ids(value: object) -> list[str]:
         raise InvalidError("wrong-type", "user_ids must be a JSON array.")
     if not 1 <= len(value) <= USER_IDS_MAX:
         raise InvalidError("user-ids-count", f"user_ids must have 1 to {USER_IDS_MAX} entries, not {len(value)}.")
-    is_uuid = _UUID.fullmatch
+    is_uuid = UUID.fullmatch
     if all(isinstance(entry, str) and is_uuid(entry) for entry in value):
         return list(dict.fromkeys(map(str.lower, value)))
     raise InvalidError(

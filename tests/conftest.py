@@ -1,8 +1,12 @@
-"""A server of the real app in this process, a database of its own for every test, and an eye on every statement."""
+"""A server of the real app in this process, a database of its own for every test, and an eye on every statement.
+
+Every answer that a test gets from that server is checked against the API's description.
+"""
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import shutil
 import socket
@@ -23,6 +27,7 @@ os.environ |= {
     "PAN_HOLDER_CHECK": "on",
     "POINTS_ALLOW_FLUSH": "on",
     "IDEMPOTENCY_HOURS": "24",
+    "API_DOCS": "off",
     "PYTHON_THREADPOOL_THREAD_COUNT": "8",
     "HOST": "127.0.0.1",
     "PORT": "0",
@@ -40,11 +45,14 @@ from sqlmodel import SQLModel
 
 import function_app
 import settings
+from api import BLUEPRINTS
+from api.description import describe
 from devhost.host import Host, Workers, find_routes, read_route_prefix
 from persistence import database
 from persistence.points import LEDGER
 from persistence.scripts import SQL, apply_scripts
 from persistence.users import MANAGERS, SEED_MANAGERS, USERS
+from tests.conformance import Conformance
 from tests.tsql import check_tsql
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
@@ -94,7 +102,13 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-def _client() -> Iterator[httpx.Client]:
+def conformance() -> Conformance:
+    """What checks every answer that a test gets over HTTP against the description of every service."""
+    return Conformance(describe([importlib.import_module(module).blueprint for module in BLUEPRINTS.values()]))
+
+
+@pytest.fixture(scope="session")
+def _client(conformance: Conformance) -> Iterator[httpx.Client]:
     routes, _ = find_routes(function_app.app, read_route_prefix(PROJECT / "host.json"))
     workers = Workers(8)
     config = uvicorn.Config(Host(routes, workers), lifespan="off", interface="asgi3", log_config=None, access_log=False)
@@ -104,7 +118,14 @@ def _client() -> Iterator[httpx.Client]:
         thread.start()
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=base_url, timeout=60, limits=limits, verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
+        with httpx.Client(
+            base_url=base_url,
+            timeout=60,
+            limits=limits,
+            verify=False,  # noqa: S501 - plain HTTP
+            trust_env=False,
+            event_hooks={"response": [conformance.check]},  # in the thread of whoever calls
+        ) as client:
             yield client
         server.should_exit = True
         thread.join()

@@ -21,6 +21,7 @@ from azure.functions.decorators.function_app import Function
 from azure.functions.decorators.http import HttpOutput, HttpTrigger
 
 import function_app
+from api import BLUEPRINTS
 from persistence import database
 from settings import Settings, SettingsError
 
@@ -28,9 +29,9 @@ PROJECT = Path(function_app.__file__).resolve().parent
 
 
 class Served(NamedTuple):
-    """Where a function answers."""
+    """Where a function answers, and the module of `api` that has it."""
 
-    service: str
+    module: str
     route: str
     methods: tuple[func.HttpMethod, ...] | None
     """None: every method."""
@@ -46,13 +47,22 @@ SERVED = {
     "balance": Served("points", "balance", GET),
     "flush_db": Served("points", "flushDB", None),
     "spend": Served("points", "spend", POST),
+    "openapi_json": Served("description", "openapi.json", GET),
 }
 NAMES = sorted(SERVED)
-SERVICES = sorted({served.service for served in SERVED.values()})
+SERVICES = sorted({served.module for served in SERVED.values()} - {"description"})
+DOCS = {
+    "docs_index_html": "docs",
+    "docs_page_css": "docs/page.css",
+    "docs_page_js": "docs/page.js",
+    "docs_swagger_ui_bundle_js": "docs/swagger-ui-bundle.js",
+    "docs_swagger_ui_css": "docs/swagger-ui.css",
+}
+"""The functions of the page that API_DOCS turns on, and their routes."""
 
 
-def _names(*services: str) -> list[str]:
-    return sorted(name for name, served in SERVED.items() if served.service in services)
+def _names(*modules: str) -> list[str]:
+    return sorted(name for name, served in SERVED.items() if served.module in modules)
 
 
 @pytest.fixture
@@ -64,6 +74,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
         pan_holder_check=True,
         points_allow_flush=False,
         idempotency_hours=24,
+        api_docs=False,
         threads=2,
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
@@ -87,12 +98,14 @@ def test_the_module_holds_the_app_that_the_worker_looks_for() -> None:
     assert isinstance(function_app.app, func.FunctionApp)
 
 
-def test_the_app_has_exactly_the_functions_of_its_services(functions: dict[str, Function]) -> None:
+def test_the_app_has_exactly_the_functions_of_its_services_and_their_description(
+    functions: dict[str, Function],
+) -> None:
     assert sorted(functions) == NAMES
 
 
 def test_the_services_are_those_whose_functions_are_known_here() -> None:
-    assert sorted(function_app.BLUEPRINTS) == SERVICES
+    assert sorted(BLUEPRINTS) == SERVICES
 
 
 def test_no_two_functions_answer_at_one_place(functions: dict[str, Function]) -> None:
@@ -151,8 +164,12 @@ def test_a_function_is_plain_and_keeps_its_name_and_its_words(functions: dict[st
     handler: Any = functions[name].get_user_function()
     assert not inspect.iscoroutinefunction(handler), "a blocking call in a coroutine stops every other request"
     assert handler.__name__ == name
-    assert handler.__module__ == function_app.BLUEPRINTS[SERVED[name].service] == f"api.{SERVED[name].service}"
+    assert handler.__module__ == f"api.{SERVED[name].module}"
     assert handler.__doc__
+
+
+def test_the_module_of_a_service_has_its_name() -> None:
+    assert [*BLUEPRINTS.values()] == [f"api.{service}" for service in BLUEPRINTS]
 
 
 def test_building_opens_the_database_of_the_settings(settings: Settings, tmp_path: Path) -> None:
@@ -170,7 +187,7 @@ def test_an_unknown_service_is_refused_and_the_known_ones_are_named(
     with pytest.raises(SettingsError) as caught:
         function_app.build(replace(settings, services=services))
     assert str(caught.value).startswith(f"SERVICES names {unknown};")
-    assert all(name in str(caught.value) for name in function_app.BLUEPRINTS)
+    assert all(name in str(caught.value) for name in BLUEPRINTS)
     assert not (tmp_path / "rollbook.db").exists()
 
 
@@ -180,7 +197,8 @@ def test_every_unknown_service_is_named_at_once(settings: Settings) -> None:
 
 
 def test_a_service_that_is_left_out_has_no_functions(settings: Settings) -> None:
-    assert function_app.build(replace(settings, services=())).get_functions() == []
+    functions = function_app.build(replace(settings, services=())).get_functions()
+    assert [function.get_function_name() for function in functions] == _names("description") == ["openapi_json"]
 
 
 @pytest.mark.parametrize(
@@ -190,22 +208,65 @@ def test_the_functions_are_those_of_the_enabled_services_in_whatever_order_they_
     settings: Settings, services: tuple[str, ...]
 ) -> None:
     functions = function_app.build(replace(settings, services=services)).get_functions()
-    assert sorted(str(function.get_function_name()) for function in functions) == _names(*services)
+    assert sorted(str(function.get_function_name()) for function in functions) == _names(*services, "description")
+
+
+def _modules_of_an_app(tmp_path: Path, package: str = "api", **environment: str) -> list[str]:
+    """The modules of a package that a process has loaded when its app is built."""
+    program = f"import sys, function_app; print(sorted(name for name in sys.modules if name.startswith('{package}.')))"
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", "PATH": os.environ["PATH"], **environment}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    modules: list[str] = ast.literal_eval(ran.stdout)
+    return modules
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_that_is_enabled_alone_loads_no_other(tmp_path: Path, service: str) -> None:
     # An import is paid for at every cold start.
-    program = "import sys, function_app; print(sorted(name for name in sys.modules if name.startswith('api.')))"
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", "SERVICES": service, "PATH": os.environ["PATH"]}
-    ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
-    )
-    assert ast.literal_eval(ran.stdout) == sorted(["api.http", f"api.{service}"])
+    loaded = _modules_of_an_app(tmp_path, SERVICES=service, API_DOCS="off")
+    assert loaded == sorted(["api.http", "api.problems", "api.description", f"api.{service}"])
+
+
+def test_the_page_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
+    loaded = {switch: _modules_of_an_app(tmp_path, SERVICES="users", API_DOCS=switch) for switch in ("on", "off")}
+    assert loaded["on"] == sorted([*loaded["off"], "api.docs"])
+
+
+def test_the_page_is_anonymous_and_answers_get_alone(settings: Settings) -> None:
+    functions = function_app.build(replace(settings, api_docs=True)).get_functions()
+    by_name = {str(function.get_function_name()): function for function in functions}
+    assert len(by_name) == len(functions)
+    assert sorted(by_name) == sorted([*NAMES, *DOCS])
+    for name, route in DOCS.items():
+        trigger = by_name[name].get_trigger()
+        assert isinstance(trigger, HttpTrigger)
+        assert (trigger.route, trigger.methods) == (route, [func.HttpMethod.GET])
+        assert trigger.auth_level == func.AuthLevel.ANONYMOUS
+    for name in NAMES:  # which ask for a key beside it as well
+        trigger = by_name[name].get_trigger()
+        assert isinstance(trigger, HttpTrigger)
+        assert trigger.auth_level == func.AuthLevel.FUNCTION
+
+
+def test_without_swagger_ui_the_page_is_refused_and_the_package_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)  # as Python notes what cannot be imported
+    with pytest.raises(SettingsError, match=r"^API_DOCS .*\bflask-swagger-ui\b"):
+        function_app.build(replace(settings, api_docs=True))
+    assert not (tmp_path / "rollbook.db").exists()
+    assert function_app.build(settings).get_functions(), "nothing but the page needs it"
+
+
+def test_the_page_brings_no_web_framework(tmp_path: Path) -> None:
+    assert _modules_of_an_app(tmp_path, "flask", API_DOCS="on") == []
+    assert _modules_of_an_app(tmp_path, "azure", API_DOCS="on"), "the question would be answered"
 
 
 def test_every_service_can_be_enabled_at_once(settings: Settings) -> None:
-    app = function_app.build(replace(settings, services=tuple(function_app.BLUEPRINTS)))
+    app = function_app.build(replace(settings, services=tuple(BLUEPRINTS)))
     assert sorted(str(function.get_function_name()) for function in app.get_functions()) == NAMES
 
 

@@ -40,6 +40,7 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         pan_holder_check=True,
         points_allow_flush=False,
         idempotency_hours=24,
+        api_docs=False,
         threads=min(32, (os.cpu_count() or 1) + 4),
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
@@ -72,6 +73,7 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         "PAN_HOLDER_CHECK": "off",
         "POINTS_ALLOW_FLUSH": "true",
         "IDEMPOTENCY_HOURS": "48",
+        "API_DOCS": "true",
         "PYTHON_THREADPOOL_THREAD_COUNT": "3",
         "DB_POOL_RECYCLE_SECONDS": "60",
         "DB_RETRY_SECONDS": "5",
@@ -84,6 +86,7 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         pan_holder_check=False,
         points_allow_flush=True,
         idempotency_hours=48,
+        api_docs=True,
         threads=3,
         db_pool_recycle_seconds=60,
         db_retry_seconds=5,
@@ -294,7 +297,7 @@ def test_the_sample_is_what_core_tools_expect_of_a_python_app() -> None:
 def test_the_sample_says_the_defaults_and_turns_on_what_is_there_to_be_tried(tmp_path: Path) -> None:
     default = load({}, tmp_path)
     (tmp_path / "local.settings.json").write_bytes((PROJECT / "local.settings.sample.json").read_bytes())
-    assert load({}, tmp_path) == replace(default, services=("users", "points"), points_allow_flush=True)
+    assert load({}, tmp_path) == replace(default, services=("users", "points"), points_allow_flush=True, api_docs=True)
 
 
 # ---- the only reader

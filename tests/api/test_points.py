@@ -669,7 +669,9 @@ def built(tmp_path: Path) -> Iterator[func.FunctionApp]:
     database.close()
 
 
-def test_the_four_triggers_have_their_routes_and_methods_and_ask_for_a_function_key(built: func.FunctionApp) -> None:
+def test_the_four_triggers_and_their_description_have_their_routes_and_methods_and_ask_for_a_function_key(
+    built: func.FunctionApp,
+) -> None:
     triggers = [function.get_trigger() for function in built.get_functions()]
     assert all(isinstance(trigger, HttpTrigger) for trigger in triggers)
     assert {
@@ -681,6 +683,7 @@ def test_the_four_triggers_have_their_routes_and_methods_and_ask_for_a_function_
         "spend": ({"POST"}, func.AuthLevel.FUNCTION),
         "balance": ({"GET"}, func.AuthLevel.FUNCTION),
         "flushDB": (set(), func.AuthLevel.FUNCTION),  # any
+        "openapi.json": ({"GET"}, func.AuthLevel.FUNCTION),
     }
 
 

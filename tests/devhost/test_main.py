@@ -80,11 +80,13 @@ def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
 # ---- what it prints, answers and logs
 
 
-def test_it_prints_the_four_urls(program: Program) -> None:
+def test_it_prints_the_four_urls_and_that_of_their_description(program: Program) -> None:
     base = program.urls["create_user"].removesuffix("/create_user")
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", base)
-    assert program.urls == {trigger: f"{base}/{trigger}" for trigger in TRIGGERS}
+    triggers = {trigger: f"{base}/{trigger}" for trigger in TRIGGERS}
+    assert program.urls == triggers | {"openapi_json": f"{base}/openapi.json"}
     assert program.printed.count("[POST]") == 4
+    assert program.printed.count("[GET]") == 1
 
 
 def test_it_says_that_function_keys_are_not_checked(program: Program) -> None:
@@ -230,6 +232,7 @@ def test_a_host_json_that_cannot_be_read_is_one_line_that_names_it(other_project
         ("PORT", "65536"),
         ("PYTHON_THREADPOOL_THREAD_COUNT", "0"),
         ("PAN_HOLDER_CHECK", "maybe"),
+        ("API_DOCS", "maybe"),
     ],
 )
 def test_a_setting_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
@@ -237,6 +240,13 @@ def test_a_setting_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path,
     line = refusal(tmp_path, project=PROJECT, **settings)
     assert line.startswith(f"Cannot start: {name} ")
     assert value in line
+
+
+def test_the_page_without_its_package_is_one_line_that_names_both(tmp_path: Path) -> None:
+    (tmp_path / "flask_swagger_ui.py").touch()  # found first, and no package that has Swagger UI
+    line = refusal(tmp_path, API_DOCS="on", PYTHONPATH=str(tmp_path))
+    assert re.fullmatch(r"Cannot start: API_DOCS .*\bflask-swagger-ui\b.*", line)
+    assert list(tmp_path.glob("*.db")) == []
 
 
 def test_an_unknown_service_is_one_line_that_names_it_and_the_known_ones(tmp_path: Path) -> None:

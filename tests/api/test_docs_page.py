@@ -1,0 +1,277 @@
+"""The page of `API_DOCS=true`: its files and headers, and what it does in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
+
+from tests.programs import PROJECT, Program, running
+
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MILLISECONDS: Final = 15_000
+
+ASSETS: Final = {
+    "/docs": "text/html",
+    "/docs/page.css": "text/css",
+    "/docs/page.js": "text/javascript",
+    "/docs/swagger-ui.css": "text/css",
+    "/docs/swagger-ui-bundle.js": "text/javascript",
+}
+OPERATIONS: Final = {
+    "users": ["create_user", "delete_user", "get_users", "update_user"],
+    "points": ["add_transaction", "balance", "flush_db", "spend"],
+}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The development host with every service and the page."""
+    folder = tmp_path_factory.mktemp("program")
+    with running(folder, SERVICES="users,points", API_DOCS="true") as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def host(program: Program) -> str:
+    """Where the program is: its scheme, address and port."""
+    return program.urls["create_user"].removesuffix("/create_user")
+
+
+# ---- without a browser
+
+
+def test_there_is_no_page_unless_it_is_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path, API_DOCS="") as program:
+        host = program.urls["create_user"].removesuffix("/create_user")
+        assert {path: program.client.get(host + path).status_code for path in ASSETS} == dict.fromkeys(ASSETS, 404)
+        assert program.client.get(f"{host}/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize(("path", "content_type"), ASSETS.items())
+def test_each_file_is_there_with_its_type(program: Program, host: str, path: str, content_type: str) -> None:
+    answer = program.client.get(host + path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
+    assert len(answer.text) > 100
+
+
+@pytest.mark.parametrize("path", ASSETS)
+def test_each_file_comes_with_strict_headers(program: Program, host: str, path: str) -> None:
+    headers = program.client.get(host + path).headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+def test_the_page_loads_its_own_files_and_nothing_inline(program: Program, host: str) -> None:
+    index = program.client.get(f"{host}/docs").text
+    assert set(re.findall(r'(?:src|href)="([^"]*)"', index)) == {"data:,", *ASSETS} - {"/docs"}
+    assert not re.search(r"<style|<script>|\sstyle=|\son\w+=", index)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "api" / "page").iterdir()), ids=lambda path: path.name)
+def test_no_file_of_ours_names_another_host(path: Path) -> None:
+    assert not re.search(r"//[\w.-]+\.\w|https?:|@import|url\(", path.read_text("utf-8"))
+
+
+# ---- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, which is gone at the end."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to have a browser: one of {', '.join(BROWSERS)}")
+        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """A page in a browser that remembers nothing, the requests that it makes, and whatever is wrong with it."""
+
+    def __init__(self, page: Page, host: str) -> None:
+        self.page = page
+        self.host = host
+        self.requests: list[Request] = []
+        self.wrong: list[str] = []
+        self.wanted_key = ""
+        """Without this key the host refuses all but the page, as Azure does."""
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.on("request", self._note)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.expose_function("tellViolation", lambda text: self.wrong.append(f"violation: {text}"))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', event =>"
+            " tellViolation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`), true)"
+        )
+        page.route("**/*", self._route)
+
+    def _note(self, request: Request) -> None:  # Playwright writes on its listeners: append would not bear it
+        self.requests.append(request)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if not (self.wanted_key and "401" in message.text):  # the browser tells of each answer that is an error
+            self.wrong.append(f"console: {message.type} {message.text}")
+
+    def _route(self, route: Route) -> None:
+        url, headers = httpx.URL(route.request.url), route.request.headers
+        if url.scheme == "data":
+            route.continue_()
+        elif f"{url.scheme}://{url.netloc.decode()}" != self.host:
+            self.wrong.append(f"elsewhere: {url}")
+            route.abort()
+        elif self.wanted_key and url.path not in ASSETS and headers.get("x-functions-key") != self.wanted_key:
+            route.fulfill(status=401, body="")
+        else:
+            route.continue_()
+
+    def open(self) -> None:
+        """Goes to the page."""
+        self.page.goto(f"{self.host}/docs")
+
+    def use_key(self, key: str) -> None:
+        """Types a function key and presses the button; returns when what was listed before is gone."""
+        self.page.evaluate("document.querySelectorAll('.opblock').forEach(block => block.dataset.old = '')")
+        self.page.get_by_label("Function key").fill(key)
+        with self.page.expect_response("**/openapi.json"):
+            self.page.get_by_role("button", name="Use", exact=True).click()
+        expect(self.page.locator(".opblock[data-old]")).to_have_count(0)
+
+    def operation(self, service: str, name: str) -> Locator:
+        """The block of an operation."""
+        return self.page.locator(f"#operations-{service}-{name}")
+
+    def try_out(self, service: str, name: str, body: str | None = None) -> tuple[str, str]:
+        """Sends the example that is shown, or `body`; answers the status and the body that the page shows."""
+        block = self.operation(service, name)
+        block.locator(".opblock-summary").click()
+        block.locator(".try-out__btn").click()
+        if body is not None:
+            block.locator("textarea.body-param__text").fill(body)
+        block.locator("button.execute").click()
+        answer = block.locator(".live-responses-table .response")
+        shown = answer.locator(".response-col_description pre").first
+        return answer.locator(".response-col_status").inner_text().split()[0], shown.inner_text()
+
+    def keys_sent(self) -> dict[str, set[str | None]]:
+        """By path the function keys with which it was called."""
+        keys: dict[str, set[str | None]] = {}
+        for request in self.requests:
+            keys.setdefault(httpx.URL(request.url).path, set()).add(request.headers.get("x-functions-key"))
+        return keys
+
+    def stored(self) -> list[Any]:
+        """What the browser would remember of the page."""
+        items = self.page.evaluate("[...Object.entries(localStorage), ...Object.entries(sessionStorage)]")
+        return [*items, *self.page.context.cookies(), *self.page.evaluate("indexedDB.databases()")]
+
+
+@pytest.fixture
+def visit(browser: Browser, host: str) -> Iterator[Visit]:
+    """A visit during which nothing goes wrong, and which asks nothing of anybody else."""
+    with browser.new_context() as context:
+        visit = Visit(context.new_page(), host)
+        yield visit
+        visit.page.evaluate("new Promise(done => setTimeout(done, 50))")  # for what is still on its way here
+        assert visit.wrong == []
+
+
+def test_the_page_lists_every_operation_of_every_service(visit: Visit) -> None:
+    visit.open()
+    for service, names in OPERATIONS.items():
+        for name in names:
+            expect(visit.operation(service, name)).to_be_visible()
+    expect(visit.page.locator(".opblock")).to_have_count(sum(map(len, OPERATIONS.values())))
+    expect(visit.page.locator("#state")).to_have_text("")
+
+
+def test_an_example_that_is_tried_out_creates_a_user(visit: Visit, program: Program) -> None:
+    visit.open()
+    status, shown = visit.try_out("users", "create_user")
+    assert status == "201"
+    (user,) = program.post("get_users", {"mob_num": "9876543210"}).json()["users"]
+    assert user["full_name"] == "Asha Rao"
+    assert user["user_id"] in shown
+
+
+def test_without_a_key_none_is_sent(visit: Visit) -> None:
+    visit.open()
+    visit.try_out("users", "get_users")
+    assert set.union(*visit.keys_sent().values()) == {None}
+
+
+def test_a_key_is_sent_with_the_description_and_every_call_and_stored_nowhere(visit: Visit) -> None:
+    visit.open()
+    visit.use_key(" the-key ")
+    expect(visit.page.locator("#state")).to_have_text("The key is used for every call.")
+    visit.requests.clear()
+    visit.use_key(" another-key ")
+    assert visit.try_out("users", "get_users")[0] == "200"
+    assert visit.try_out("points", "balance")[0] == "200"
+    assert visit.keys_sent() == {path: {"another-key"} for path in ("/openapi.json", "/get_users", "/balance")}
+    assert visit.stored() == []
+    visit.page.reload()
+    expect(visit.page.get_by_label("Function key")).to_have_value("")
+
+
+def test_a_key_that_was_used_is_shown_nowhere(visit: Visit) -> None:
+    visit.open()
+    visit.use_key("a-key-of-its-own")
+    assert visit.try_out("users", "get_users")[0] == "200"
+    assert visit.try_out("points", "add_transaction")[0] == "201"
+    assert visit.keys_sent()["/addTransaction"] == {"a-key-of-its-own"}
+    commands = visit.page.locator(".curl-command").all_inner_texts()
+    assert ["/get_users'" in commands[0], "/addTransaction'" in commands[1]] == [True, True]
+    assert "a-key-of-its-own" not in visit.page.content()
+
+
+def test_the_key_is_asked_for_in_one_place(visit: Visit) -> None:
+    visit.open()
+    expect(visit.operation("users", "create_user")).to_be_visible()
+    visit.operation("users", "create_user").locator(".opblock-summary").click()
+    visit.operation("users", "create_user").locator(".try-out__btn").click()
+    for name in ("Authorize", "authorization button unlocked"):
+        expect(visit.page.get_by_role("button", name=name)).to_have_count(0)
+    expect(visit.page.locator(".auth-wrapper, .authorization__btn").filter(visible=True)).to_have_count(0)
+    assert visit.page.locator(".authorization__btn").count() == sum(map(len, OPERATIONS.values()))
+
+
+def test_a_host_that_wants_a_key_is_said_to_want_one_and_the_page_works_once_it_is_typed(visit: Visit) -> None:
+    visit.wanted_key = "the-key"
+    visit.open()
+    state = visit.page.locator("#state")
+    expect(state).to_have_text("This host wants a function key.")
+    expect(visit.page.locator(".opblock")).to_have_count(0)
+    visit.use_key("wrong")
+    expect(state).to_have_text("This host wants a function key.")
+    visit.use_key("the-key")
+    expect(state).to_have_text("The key is used for every call.")
+    assert visit.try_out("users", "get_users")[0] == "200"
+    assert visit.keys_sent()["/get_users"] == {"the-key"}

@@ -1,0 +1,198 @@
+"""What checks every answer of the other tests sees each way in which an answer can break the description."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from api.problems import TITLES
+from tests.conformance import BODY_BYTES_MAX, Conformance
+
+Break = Callable[[dict[str, Any]], Any]
+USER = {"full_name": "Asha Rao", "mob_num": "9876543210", "pan_num": "ABCPE1234F"}
+
+
+def _responses(document: dict[str, Any], path: str, method: str = "post") -> dict[str, Any]:
+    responses: dict[str, Any] = document["paths"][path][method]["responses"]
+    return responses
+
+
+def _types(document: dict[str, Any], path: str, status: str) -> list[str]:
+    schema = _responses(document, path)[status]["content"]["application/problem+json"]["schema"]
+    types: list[str] = schema["allOf"][1]["properties"]["type"]["enum"]
+    return types
+
+
+@pytest.fixture
+def broken(conformance: Conformance) -> Callable[[Break], Conformance]:
+    """A function that makes a check against the description with one change."""
+
+    def make(change: Break) -> Conformance:
+        document = copy.deepcopy(conformance.document)
+        change(document)
+        return Conformance(document)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda document: _responses(document, "/create_user").pop("201"), "only 400, "),
+        (lambda document: document["components"]["schemas"]["UserRecord"]["properties"].pop("pan_num"), "/user: "),
+        (lambda document: document["components"]["schemas"]["CreatedUser"]["required"].append("id"), '"id"'),
+        (
+            lambda document: document["components"]["schemas"]["UserRecord"]["properties"]["manager_id"]["anyOf"].pop(),
+            "/user/manager_id: ",
+        ),
+        (
+            lambda document: _responses(document, "/create_user")["201"].update(content={"text/html": {}}),
+            "content type application/json",
+        ),
+        (
+            lambda document: _responses(document, "/create_user")["201"].update(
+                headers={"X-Unknown": {"required": True, "schema": {}}}
+            ),
+            "X-Unknown",
+        ),
+        (lambda document: document["components"]["schemas"].pop("UserRecord"), "UserRecord"),
+    ],
+)
+def test_a_success_that_the_description_does_not_have_is_told(
+    api: Any, broken: Callable[[Break], Conformance], change: Break, reason: str
+) -> None:
+    response = api.post("create_user", USER)
+    with pytest.raises(AssertionError, match=r"^POST /create_user answered 201, and .*" + re.escape(reason)):
+        broken(change).check(response)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda document: _responses(document, "/delete_user").pop("404"), "only 200, "),
+        (lambda document: _types(document, "/delete_user", "404").remove("/problems/user-not-found"), "/type: "),
+        (lambda document: document["components"]["schemas"]["Problem"]["properties"].pop("instance"), "instance"),
+        (lambda document: document["components"]["schemas"]["Violation"]["properties"].pop("code"), "/errors/0: "),
+    ],
+)
+def test_a_problem_that_the_description_does_not_have_is_told(
+    api: Any, broken: Callable[[Break], Conformance], change: Break, reason: str
+) -> None:
+    response = api.post("delete_user", {"mob_num": "9876543210"})
+    with pytest.raises(AssertionError, match=r"^POST /delete_user answered 404, and .*" + re.escape(reason)):
+        broken(change).check(response)
+
+
+def _response(status: int, content: bytes, content_type: str, **headers: str) -> httpx.Response:
+    request = httpx.Request("POST", "http://localhost/get_users")
+    return httpx.Response(status, content=content, headers={"Content-Type": content_type, **headers}, request=request)
+
+
+VIOLATION = {"pointer": "/limit", "code": "out-of-range", "detail": "This is too small."}
+
+
+def _problem(status: int, **members: Any) -> bytes:
+    problem = {"type": "/problems/body-invalid", "title": TITLES[status], "status": status, "detail": "No."}
+    return orjson.dumps({**problem, "instance": "", "errors": [VIOLATION], **members})
+
+
+def _user_page(**fields: Any) -> bytes:
+    user_id = "7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"
+    times = {"created_at": "2026-01-01T00:00:00.000000Z", "updated_at": None}
+    user = {"user_id": user_id, "manager_id": None, **USER, **times, "is_active": True, **fields}
+    return orjson.dumps({"users": [user]})
+
+
+def test_answers_as_they_should_be_are_not_told_of(conformance: Conformance) -> None:
+    before = [conformance.checked.get(("get_users", status), 0) for status in ("200", "400")]
+    conformance.check(_response(200, _user_page(), "application/json"))
+    conformance.check(_response(400, _problem(400), "application/problem+json"))
+    assert [conformance.checked[("get_users", status)] for status in ("200", "400")] == [one + 1 for one in before]
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (_response(200, b'{"users": []', "application/json"), "JSONDecodeError"),
+        (_response(200, b"", "application/json"), "JSONDecodeError"),
+        (_response(200, b'{"users": [{}]}', "application/json"), "/users/0: "),
+        (_response(200, b'{"users": []}', "text/plain"), "content type text/plain"),
+        (_response(401, b"", "text/plain"), "content type text/plain"),
+        (_response(500, b"", "application/problem+json"), "JSONDecodeError"),
+        (_response(503, b"{}", "application/problem+json"), "no header Retry-After"),
+        (_response(503, b"{}", "application/problem+json", **{"Retry-After": "soon"}), "Retry-After: soon"),
+        (_response(503, b"{}", "application/problem+json", **{"Retry-After": "5"}), '"type" is a required property'),
+        (_response(418, b"", "text/plain"), "only 200, "),
+        (_response(200, b'{"users": [], "total": 0}', "application/json"), "'total' was unexpected"),
+        (_response(200, _user_page(user_id="1"), "application/json"), '/users/0/user_id: "1" is not a "uuid"'),
+        (_response(200, _user_page(updated_at="now"), "application/json"), "/users/0/updated_at: "),
+        (_response(200, _user_page(id=1), "application/json"), "/users/0: .*'id' was unexpected"),
+        (_response(500, _problem(500), "application/problem+json"), "/type: "),
+        (_response(500, _problem(400, type="/problems/internal-error"), "application/problem+json"), "/status: "),
+        (_response(400, _problem(400, title="Internal error"), "application/problem+json"), "/title: "),
+        (_response(400, _problem(400, hint=""), "application/problem+json"), "'hint' was unexpected"),
+        (_response(400, _problem(400, errors=[{**VIOLATION, "value": 1}]), "application/problem+json"), "/errors/0: "),
+        (_response(400, _problem(400, extra_keys=["pan_num"]), "application/problem+json"), "/extra_keys: "),
+        (_response(400, _problem(400, not_found=["1"]), "application/problem+json"), "/not_found: "),
+    ],
+)
+def test_whatever_else_an_answer_does_wrong_is_told(
+    conformance: Conformance, response: httpx.Response, reason: str
+) -> None:
+    with pytest.raises(AssertionError, match=rf"^POST /get_users answered {response.status_code}, and .*{reason}"):
+        conformance.check(response)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "member"), [(400, "bulk-update-keys", "extra_keys"), (404, "users-not-found", "not_found")]
+)
+def test_a_code_that_has_a_member_of_its_own_has_that_one_and_no_other(
+    conformance: Conformance, status: int, code: str, member: str
+) -> None:
+    def check(**members: Any) -> None:
+        content = _problem(status, type=f"/problems/{code}", errors=[], **members)
+        response = _response(status, content, "application/problem+json")
+        response.request = httpx.Request("POST", "http://localhost/update_user")
+        conformance.check(response)
+
+    check(**{member: ["x"]})
+    wrong: list[dict[str, object]] = [{}, {member: []}, {member: [1]}, {"extra_keys": ["x"], "not_found": ["x"]}]
+    for members in wrong:
+        with pytest.raises(AssertionError, match=rf"^POST /update_user answered {status}, and "):
+            check(**members)
+
+
+def test_every_answer_of_the_client_is_checked(api: Any, conformance: Conformance) -> None:
+    def checked() -> list[int]:
+        return [conformance.checked.get(key, 0) for key in (("create_user", "201"), ("balance", "200"))]
+
+    before = checked()
+    api.post("create_user", USER)
+    api.client.get("/balance")
+    assert checked() == [number + 1 for number in before]
+
+
+def test_an_answer_that_breaks_the_description_fails_the_call(
+    api: Any, conformance: Conformance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(_responses(conformance.document, "/balance", "get"), "200")
+    with pytest.raises(AssertionError, match=r"^GET /balance answered 200, "):
+        api.client.get("/balance")
+
+
+def test_what_the_description_does_not_have_is_not_checked(api: Any, conformance: Conformance) -> None:
+    before = dict(conformance.checked)
+    for method, path in (("GET", "/create_user"), ("HEAD", "/balance"), ("POST", "/unknown"), ("HEAD", "/flushDB")):
+        api.client.request(method, path)
+    assert conformance.checked == before
+
+
+def test_of_a_large_success_the_body_is_not_looked_at(conformance: Conformance) -> None:
+    content = b'{"users": [' + b"{}," * (BODY_BYTES_MAX // 3) + b"{}]}"
+    conformance.check(_response(200, content, "application/json"))
