@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import azure.functions as func
 from azure.functions.decorators.function_app import Function
@@ -67,14 +67,23 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceContext:
+    """The caller's trace (W3C Trace Context), in which the real host would put a span of its own."""
+
+    trace_parent: str
+    trace_state: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """What a function is told of its invocation: as `func.Context`, without retries and traces."""
+    """What a function is told of its invocation: as `func.Context`, without retries."""
 
     function_name: str
     function_directory: str
     invocation_id: str = field(default_factory=lambda: str(uuid.UUID(int=random.getrandbits(128), version=4)))
     thread_local_storage: threading.local | None = None
-    trace_context: None = None
+    trace_context: TraceContext | None = None
     retry_context: None = None
 
 
@@ -178,20 +187,22 @@ class Host:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        route, route_params = self._match(scope["method"], scope["path"])
+        route, route_params = self._match(scope["method"], _decoded_path(scope))
         if route is None:
-            await _send(send, func.HttpResponse(status_code=404))
+            await _send(send, func.HttpResponse(status_code=404), function_answered=False)
             return
         try:
             body = await _read_body(receive)
         except DisconnectedError:
             return
         if body is None:
-            await _send(send, func.HttpResponse(status_code=413))
+            await _send(send, func.HttpResponse(status_code=413), function_answered=False)
             return
-        arguments: dict[str, Any] = {route.request_name: _request(scope, route_params, body)}
+        request = _request(scope, route_params, body)
+        arguments: dict[str, Any] = {route.request_name: request}
         if route.takes_context:
-            arguments["context"] = Context(route.function_name, self.directory)
+            trace = TraceContext(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
+            arguments["context"] = Context(route.function_name, self.directory, trace_context=trace)
         if route.is_async:
             response = await _call_async(route, arguments)
         else:
@@ -252,6 +263,14 @@ def _request(scope: Scope, route_params: dict[str, str], body: bytes) -> func.Ht
     )
 
 
+def _decoded_path(scope: Scope) -> str:
+    """The path to match. The real host's server leaves an encoded slash as it is."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return str(scope["path"])
+    return unquote(re.sub("%2f", "%252F", raw.decode("latin-1"), flags=re.IGNORECASE))
+
+
 def _params(query: str) -> dict[str, str]:
     """The parameters of a query: those of one name joined, as ASP.NET joins them, and empty ones dropped."""
     values: dict[str, list[str]] = {}
@@ -280,10 +299,10 @@ async def _read_body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-async def _send(send: Send, response: func.HttpResponse) -> None:
+async def _send(send: Send, response: func.HttpResponse, *, function_answered: bool = True) -> None:
     body = response.get_body()
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if not any(name == b"content-type" for name, _ in headers):
+    if function_answered and not any(name == b"content-type" for name, _ in headers):
         charset = f"; charset={response.charset}" if response.mimetype.startswith("text/") else ""
         headers.append((b"content-type", f"{response.mimetype}{charset}".encode("latin-1")))
     headers.append((b"content-length", str(len(body)).encode()))
