@@ -28,7 +28,7 @@ bench: .venv/installed  ## measure this machine; benchmarks/README.md explains t
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and the caches; databases and settings stay
-	rm -rf .venv .venv-checkov .venv-runtime .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv .venv-checkov* .venv-runtime .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
 # The stamp is written last, so that an installation that was interrupted starts over.
 .venv/installed: requirements.txt requirements-dev.txt

@@ -20,12 +20,16 @@ def build(enabled: settings.Settings) -> func.FunctionApp:
         raise settings.SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}.")
     blueprints = [importlib.import_module(BLUEPRINTS[name]).blueprint for name in enabled.services]
     blueprints.append(description_of(blueprints))
+    if enabled.health_check:
+        blueprints.append(importlib.import_module("api.health").blueprint)
     if enabled.api_docs:
         blueprints.append(importlib.import_module("api.docs").docs_page())
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for blueprint in blueprints:
         function_app.register_functions(blueprint)
     database.connect_as(enabled)
+    if enabled.telemetry:
+        importlib.import_module("telemetry").start(enabled)
     return function_app
 
 

@@ -34,6 +34,10 @@ class Settings:
     db_pool_recycle_seconds: int
     db_retry_seconds: int
     api_docs: bool
+    health_check: bool
+    telemetry: bool
+    applicationinsights_connection_string: str
+    applicationinsights_authentication_string: str
     on_azure: bool
     host: str
     port: int
@@ -66,6 +70,10 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         db_pool_recycle_seconds=_number(given, "DB_POOL_RECYCLE_SECONDS", default=1800, least=1, most=86400),
         db_retry_seconds=_number(given, "DB_RETRY_SECONDS", default=20, least=1, most=200),
         api_docs=_switch(given, "API_DOCS", default=False),
+        health_check=_switch(given, "HEALTH_CHECK", default=False),
+        telemetry=_switch(given, "TELEMETRY", default=False),
+        applicationinsights_connection_string=given.get("APPLICATIONINSIGHTS_CONNECTION_STRING", ""),
+        applicationinsights_authentication_string=given.get("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", ""),
         on_azure=on_azure,
         host=given.get("HOST", "127.0.0.1"),
         port=_number(given, "PORT", default=7071, least=0, most=65535),

@@ -83,6 +83,13 @@ class Trigger(Protocol):
         """Answers a request, whatever happens."""
 
 
+Told = tuple[func.HttpResponse, str]
+"""A response, and the code of the problem that it tells of, or nothing."""
+
+observe_request: Callable[[str, func.Context, Callable[[], Told]], Told] | None = None
+"""Called around the work of every request, where somebody observes."""
+
+
 def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigger]:
     """Makes a handler of parsed requests into a function that Azure Functions can call.
 
@@ -98,6 +105,11 @@ def endpoint(request_model: type[R]) -> Callable[[Callable[[R], Answer]], Trigge
 def endpoint_without_body(handler: Callable[[], Answer]) -> Trigger:
     """As `endpoint`, for a handler that takes nothing: whatever body comes is not looked at."""
     return _trigger(handler, lambda _: handler)
+
+
+def endpoint_of_query(handler: Callable[[Mapping[str, str]], Answer]) -> Trigger:
+    """As `endpoint_without_body`, for a handler that takes the parameters of the query."""
+    return _trigger(handler, lambda req: partial(handler, req.params))
 
 
 def idempotent_endpoint(request_model: type[R]) -> Callable[[Callable[[R, Connection], Answer]], Trigger]:
@@ -152,20 +164,24 @@ def _trigger(
 ) -> Trigger:
     """The boundary around what `prepare` makes of a request: the handler's work, which can be run again."""
 
+    def respond(req: func.HttpRequest, invocation_id: str) -> Told:
+        try:
+            return _respond(retrying(prepare(req))), ""
+        except RefusalError as refusal:
+            code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
+            return _refuse(status_of(refusal), problem_of(refusal, invocation_id)), code
+        except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
+            _log_unexpected(error, invoke.__name__, invocation_id)
+            body = problem(500, "internal-error", "The request failed.", invocation_id)
+            return _refuse(500, body), "internal-error"
+
     # Not functools.wraps: the worker would read the handler's parameters in place of these.
     def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         started = time.perf_counter_ns()
-        code = ""
-        try:
-            answer = retrying(prepare(req))
-            response = _respond(answer)
-        except RefusalError as refusal:
-            code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
-            response = _refuse(status_of(refusal), problem_of(refusal, context.invocation_id))
-        except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
-            code = "internal-error"
-            _log_unexpected(error, invoke.__name__, context.invocation_id)
-            response = _refuse(500, problem(500, code, "The request failed.", context.invocation_id))
+        if observe_request is None:
+            response, code = respond(req, context.invocation_id)
+        else:
+            response, code = observe_request(invoke.__name__, context, partial(respond, req, context.invocation_id))
         _log_request(invoke.__name__, response.status_code, code, started, context.invocation_id)
         return response
 

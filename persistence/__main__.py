@@ -9,7 +9,7 @@ from dataclasses import replace
 import settings
 from domain.errors import RefusalError
 from persistence import database
-from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, apply_scripts
+from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, add_member, apply_scripts
 
 
 def main() -> None:
@@ -22,6 +22,12 @@ def main() -> None:
         metavar="SECONDS",
         help="how long a database that is waking up is waited for, and the longest a statement may take (default 180)",
     )
+    parser.add_argument(
+        "--member",
+        metavar="NAME=CLIENT-ID",
+        type=lambda text: text.partition("="),
+        help="an identity of Entra that becomes a member of the app's role afterwards",
+    )
     arguments = parser.parse_args()
     if not 1 <= arguments.wait <= 3600:
         parser.error("--wait takes 1 to 3600 seconds")
@@ -29,6 +35,10 @@ def main() -> None:
         configured = settings.current()
         database.connect_as(replace(configured, db_retry_seconds=arguments.wait))
         apply_scripts(SQL, configured.services, print)
+        if arguments.member:
+            name, _, client_id = arguments.member
+            add_member(name, client_id)
+            print(f"{name}: member of rollbook_app")
     except (settings.SettingsError, ScriptChangedError, ScriptFailedError) as error:
         sys.exit(f"Stopped: {error}")
     except RefusalError as error:

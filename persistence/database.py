@@ -186,6 +186,9 @@ def _commit(transaction: RootTransaction) -> None:
         raise OutcomeUnknownError from error
 
 
+observe_retry: Callable[[str], None] | None = None
+"""Called with the code of the cause before work is run again, where somebody observes."""
+
 _database: _Embedded | _SqlServer | None = None
 _retry_seconds = 20
 _call = threading.local()  # what a thread works on: its `deadline` (time.monotonic()) and how many `lost_races` it had
@@ -445,6 +448,12 @@ def reading() -> Iterator[Connection]:
         yield connection
 
 
+def ping() -> None:
+    """Asks the database for an answer. Refuses with `UnavailableError` where none comes."""
+    with reading() as connection:
+        connection.execute(select(1))
+
+
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
@@ -463,10 +472,16 @@ def retrying(work: Callable[[], T]) -> T:
         return work()
     except (LostRaceError, TransientError) as error:
         _call.lost_races = int(isinstance(error, LostRaceError))
+        _tell_retry(error)
         time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads the rivals, guards nothing
         return _PATIENCE(work)  # not from the beginning: tenacity's books cost as much as a query
     finally:
         _call.deadline = math.inf
+
+
+def _tell_retry(error: BaseException | None) -> None:
+    if observe_retry is not None and isinstance(error, RefusalError):
+        observe_retry(error_code(error.__cause__) or error.code)
 
 
 def _remaining_seconds() -> float:
@@ -491,6 +506,7 @@ _PATIENCE = Retrying(
     retry=retry_if_exception_type((LostRaceError, TransientError)),
     wait=_pause,
     stop=_gives_up,
+    before_sleep=lambda state: _tell_retry(state.outcome.exception() if state.outcome is not None else None),
     reraise=True,
 )
 

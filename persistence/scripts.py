@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,10 @@ SCRIPTS: Final = Table(
     Column("applied_at", UtcText, nullable=False),
 )
 _FIND = select(SCRIPTS.c.checksum).where(SCRIPTS.c.name == bindparam("name"))
+
+
+_MEMBER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # stands in a script, in brackets and in a literal
+_CLIENT_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class ScriptChangedError(Exception):
@@ -56,6 +61,27 @@ def apply_scripts(folder: Path, services: Sequence[str], tell: Callable[[str], N
         tell(f"{name}: {outcome}")  # told only when it is committed
 
 
+def add_member(name: str, client_id: str) -> None:
+    """Makes an identity of Entra a user of the database and a member of the app's role, unless it is both already.
+
+    Refuses with `ScriptFailedError` what is no name or no UUID, a SQLite, and what the database does not take.
+    """
+    if not _MEMBER_NAME.fullmatch(name):
+        raise ScriptFailedError(f"{name!r} is no name of an identity: letters, digits, dots, hyphens and underscores")
+    if not _CLIENT_ID.fullmatch(client_id):
+        raise ScriptFailedError(f"{client_id!r} is no client id: a UUID with hyphens")
+    sid = "0x" + uuid.UUID(client_id).bytes_le.hex().upper()  # the order in which SQL Server keeps a GUID
+    if is_embedded():
+        raise ScriptFailedError("DATABASE_URL names a SQLite, which knows no members")
+    script = (SQL / "member.sql").read_text("utf-8").replace("{name}", name).replace("{sid}", sid)
+    _keep("member.sql", functools.partial(_run, script=script))
+
+
+def _run(connection: Connection, script: str) -> None:
+    for batch in split_batches(script):
+        connection.exec_driver_sql(batch)
+
+
 def _keep(what: str, work: Callable[[Connection], T]) -> T:
     """What `work` returns, in a transaction of its own; a database that is waking up is waited for."""
 
@@ -79,8 +105,7 @@ def _apply(connection: Connection, name: str, script: str) -> str:
             f"{name} was changed after it ran. Put the change into a new script: this one will not run again."
         )
     if not is_embedded():
-        for batch in split_batches(script):
-            connection.exec_driver_sql(batch)
+        _run(connection, script)
     applied_at = timestamp(datetime.now(UTC))
     connection.execute(insert(SCRIPTS), {"name": name, "checksum": checksum, "applied_at": applied_at})
     return "done"

@@ -28,6 +28,8 @@ os.environ |= {
     "POINTS_ALLOW_FLUSH": "on",
     "IDEMPOTENCY_HOURS": "24",
     "API_DOCS": "off",
+    "HEALTH_CHECK": "on",
+    "TELEMETRY": "off",
     "PYTHON_THREADPOOL_THREAD_COUNT": "8",
     "HOST": "127.0.0.1",
     "PORT": "0",

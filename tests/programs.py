@@ -23,6 +23,7 @@ PATIENCE: Final = 60
 SETTINGS = {
     "SERVICES": "users",
     "PAN_HOLDER_CHECK": "on",
+    "HEALTH_CHECK": "off",
     "PYTHON_THREADPOOL_THREAD_COUNT": "4",
     "HOST": "127.0.0.1",
     "PORT": "0",

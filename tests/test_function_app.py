@@ -75,6 +75,10 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
         points_allow_flush=False,
         idempotency_hours=24,
         api_docs=False,
+        health_check=False,
+        telemetry=False,
+        applicationinsights_connection_string="",
+        applicationinsights_authentication_string="",
         threads=2,
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
@@ -248,6 +252,40 @@ def test_the_page_is_anonymous_and_answers_get_alone(settings: Settings) -> None
         trigger = by_name[name].get_trigger()
         assert isinstance(trigger, HttpTrigger)
         assert trigger.auth_level == func.AuthLevel.FUNCTION
+
+
+def test_the_health_check_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
+    loaded = {
+        switch: _modules_of_an_app(tmp_path, SERVICES="users", HEALTH_CHECK=switch) for switch in ("on", "off", "")
+    }
+    assert loaded["off"] == loaded[""]
+    assert loaded["on"] == sorted([*loaded["off"], "api.health"])
+
+
+def test_a_sign_of_life_is_anonymous_and_what_asks_the_database_wants_a_key(settings: Settings) -> None:
+    functions = function_app.build(replace(settings, health_check=True)).get_functions()
+    by_name = {str(function.get_function_name()): function for function in functions}
+    assert len(by_name) == len(functions)
+    assert sorted(by_name) == sorted([*NAMES, "health", "health_database"])
+    for name, route, level in (
+        ("health", "health", func.AuthLevel.ANONYMOUS),
+        ("health_database", "health/database", func.AuthLevel.FUNCTION),
+    ):
+        trigger = by_name[name].get_trigger()
+        assert isinstance(trigger, HttpTrigger)
+        assert (trigger.route, trigger.methods, trigger.auth_level) == (route, [func.HttpMethod.GET], level)
+        handler: Any = by_name[name].get_user_function()
+        assert list(inspect.signature(handler).parameters) == ["req", "context"]
+
+
+def test_nothing_but_the_functions_of_health_is_there_for_health(settings: Settings) -> None:
+    names = [str(function.get_function_name()) for function in function_app.build(settings).get_functions()]
+    assert not [name for name in names if "health" in name]
+
+
+def test_telemetry_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
+    assert _modules_of_an_app(tmp_path, "opentelemetry", TELEMETRY="off") == []
+    assert _modules_of_an_app(tmp_path, "opentelemetry", TELEMETRY="on")
 
 
 def test_without_swagger_ui_the_page_is_refused_and_the_package_named(

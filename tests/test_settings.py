@@ -41,6 +41,10 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         points_allow_flush=False,
         idempotency_hours=24,
         api_docs=False,
+        health_check=False,
+        telemetry=False,
+        applicationinsights_connection_string="",
+        applicationinsights_authentication_string="",
         threads=min(32, (os.cpu_count() or 1) + 4),
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
@@ -74,6 +78,10 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         "POINTS_ALLOW_FLUSH": "true",
         "IDEMPOTENCY_HOURS": "48",
         "API_DOCS": "true",
+        "HEALTH_CHECK": "on",
+        "TELEMETRY": "on",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x",
+        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
         "PYTHON_THREADPOOL_THREAD_COUNT": "3",
         "DB_POOL_RECYCLE_SECONDS": "60",
         "DB_RETRY_SECONDS": "5",
@@ -87,6 +95,10 @@ def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
         points_allow_flush=True,
         idempotency_hours=48,
         api_docs=True,
+        health_check=True,
+        telemetry=True,
+        applicationinsights_connection_string="InstrumentationKey=x",
+        applicationinsights_authentication_string="Authorization=AAD",
         threads=3,
         db_pool_recycle_seconds=60,
         db_retry_seconds=5,
@@ -297,7 +309,9 @@ def test_the_sample_is_what_core_tools_expect_of_a_python_app() -> None:
 def test_the_sample_says_the_defaults_and_turns_on_what_is_there_to_be_tried(tmp_path: Path) -> None:
     default = load({}, tmp_path)
     (tmp_path / "local.settings.json").write_bytes((PROJECT / "local.settings.sample.json").read_bytes())
-    assert load({}, tmp_path) == replace(default, services=("users", "points"), points_allow_flush=True, api_docs=True)
+    assert load({}, tmp_path) == replace(
+        default, services=("users", "points"), points_allow_flush=True, api_docs=True, health_check=True
+    )
 
 
 # ---- the only reader

@@ -13,10 +13,20 @@ from tests.tsql import ALLOWED, KNOWN_GAPS, check_tsql
 
 SETTINGS = "SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;\nGO\n"
 SCRIPTS = sorted(SQL.rglob("*.sql"))
+FILLED = {"{name}": "rollbook-app.1", "{sid}": "0x0123456789ABCDEF0123456789ABCDEF"}
+"""What stands in a script that is filled in before it runs, and what it may be filled with."""
+
+
+def _filled(script: str) -> str:
+    for placeholder, value in FILLED.items():
+        script = script.replace(placeholder, value)
+    return script
+
+
 BATCHES = [
     pytest.param(batch, id=f"{script.relative_to(SQL).as_posix()}-{number}")
     for script in SCRIPTS
-    for number, batch in enumerate(split_batches(script.read_text("utf-8")))
+    for number, batch in enumerate(split_batches(_filled(script.read_text("utf-8"))))
 ]
 NEWER_THAN_2019 = re.compile(
     r"""\b(?:
@@ -239,6 +249,14 @@ def test_what_is_no_t_sql_is_refused_with_the_reason_and_the_statement(statement
         "CREATE TABLE t (a CHAR(10) MASKED WITH (FUNCTION = 'unheard_of()') NOT NULL)",
         "IF unheard_of(N'r') IS NULL CREATE ROLE r;",
         "CREATE ROLE r UNHEARD OF",
+        "CREATE USER r WITH SID = 0x0123456789ABCDEF0123456789ABCDEF, TYPE = E",
+        "CREATE USER [r] WITH SID = 0x0123, TYPE = E",
+        "CREATE USER [r] WITH SID = 0x0123456789ABCDEF0123456789ABCDEF, TYPE = E, UNHEARD = OF",
+        "CREATE USER [r] FROM EXTERNAL PROVIDER",
+        "CREATE USER [r]] WITH SID = 0x0123456789ABCDEF0123456789ABCDEF, TYPE = E",
+        "ALTER ROLE r ADD MEMBER [m], [n]",
+        "ALTER ROLE r DROP MEMBER [m]",
+        "ALTER ROLE r ADD MEMBER [m] WHERE a IS 1",
         "GRANT UNMASK TO r UNHEARD OF",
     ],
 )
@@ -273,6 +291,12 @@ def test_every_known_gap_is_one_that_a_script_or_a_statement_needs(pattern: str,
 @each_script
 def test_every_script_begins_with_a_batch_of_the_settings_that_filtered_indexes_need(script: Path) -> None:
     assert script.read_bytes().startswith(SETTINGS.encode())
+
+
+@each_script
+def test_nothing_is_left_to_be_filled_in_but_in_the_script_of_members(script: Path) -> None:
+    left = {*re.findall(r"\{\w*\}", script.read_text("utf-8"))}
+    assert left == ({*FILLED} if script == SQL / "member.sql" else set())
 
 
 @each_script

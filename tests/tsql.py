@@ -15,6 +15,10 @@ KNOWN_GAPS: Final = (
     (r"\b(DELETE FROM [\w.]+) OUTPUT deleted\.\w+(?:, deleted\.\w+)*", r"\1", "OUTPUT of a DELETE with a WHERE"),
     (r" MASKED WITH \(FUNCTION = '(?:default|email|partial|random)\([^']*\)'\)", "", "a column's mask"),
     (r"\bCREATE ROLE (\w+)(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "CREATE ROLE"),
+    (r"\bCREATE USER (\[[\w.-]+\]) WITH SID = 0x[0-9A-F]{32}, TYPE = E(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "a SID"),
+    (r"\bALTER ROLE (\w+) ADD MEMBER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 AS \2 FROM \1", "ADD MEMBER"),
+    (r"\bsid <> 0x[0-9A-F]{32}\b", "sid > 0", "a SID that is another one"),
+    (r"\bDROP USER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "DROP USER"),
     (r"\bGRANT UNMASK TO (\w+)", r"GRANT UNMASK ON dbo TO \1", "a right on the whole database"),
 )
 

@@ -478,6 +478,35 @@ def test_the_context_has_the_name_of_the_function_and_a_uuid_of_the_call(stage: 
     assert len({invocation_id for _, invocation_id in told}) == 4
 
 
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({}, ["", ""]),
+        ({"traceparent": "00-aa-bb-01"}, ["00-aa-bb-01", ""]),
+        ({"TraceParent": "00-aa-bb-01", "TraceState": "a=1,b=2"}, ["00-aa-bb-01", "a=1,b=2"]),
+        ({"traceparent": "no trace"}, ["no trace", ""]),
+    ],
+)
+def test_the_context_has_the_trace_of_the_caller_as_it_was_sent(
+    stage: Stage, app: func.FunctionApp, headers: dict[str, str], told: list[str]
+) -> None:
+    def describe(context: func.Context) -> func.HttpResponse:
+        trace: Any = context.trace_context
+        return func.HttpResponse(json.dumps([trace.trace_parent, trace.trace_state, trace.attributes]))
+
+    @app.route("plain")
+    def plain(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return describe(context)
+
+    @app.route("awaited")
+    async def awaited(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return describe(context)
+
+    client = stage.serve(app)
+    for path in ("/plain", "/awaited"):
+        assert client.get(path, headers=headers).json() == [*told, {}]
+
+
 # ---- responses
 
 

@@ -1,0 +1,145 @@
+"""Traces and counts by OpenTelemetry, for Application Insights. Imported only where `TELEMETRY` is on.
+
+A span for every request, whose parent is the host's, and within it one for every statement: its text, which has
+parameters in place of values. Counters of refusals by code, and of retries. Log lines keep their way through the host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import azure.functions as func
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from api import __version__, http
+from api.http import Told
+from persistence import database
+from settings import Settings, SettingsError
+
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.metrics import Meter
+    from opentelemetry.trace import SpanKind, StatusCode, Tracer
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ImportError as error:
+    raise SettingsError("TELEMETRY is on and needs azure-monitor-opentelemetry: pip install it.") from error
+
+_INSTRUMENTATIONS: Final = (
+    "azure_sdk",
+    "django",
+    "fastapi",
+    "flask",
+    "httpx",
+    "httpx2",
+    "psycopg2",
+    "requests",
+    "urllib",
+    "urllib3",
+)
+_SYSTEMS: Final = {"mssql": "microsoft.sql_server"}  # where OpenTelemetry's name is not SQLAlchemy's
+_SPAN: Final = "rollbook.span"  # where SQLAlchemy's execution of a statement keeps its span
+
+logger = logging.getLogger("rollbook")
+
+
+def start(configured: Settings) -> None:
+    """Sends what is observed to Application Insights. Without a connection string it says so, and observes nothing."""
+    if not configured.applicationinsights_connection_string:
+        logger.warning("TELEMETRY is on, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set: nothing is observed.")
+        return
+    try:
+        from azure.monitor.opentelemetry import configure_azure_monitor  # noqa: PLC0415 - tests observe without it
+
+        credential = _credential(configured.applicationinsights_authentication_string)
+    except ImportError as error:
+        raise SettingsError("TELEMETRY is on and needs azure-monitor-opentelemetry: pip install it.") from error
+    # The exporter's client logs each of its calls, which would be exported in their turn.
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    configure_azure_monitor(
+        connection_string=configured.applicationinsights_connection_string,
+        credential=credential,
+        sampling_ratio=1.0,  # its default keeps five traces a second
+        # Nobody writes to this logger: the host sends the log lines, and a second sender would double them.
+        logger_name="rollbook.not-exported",
+        instrumentation_options={name: {"enabled": False} for name in _INSTRUMENTATIONS},
+        enable_live_metrics=False,
+        enable_performance_counters=False,
+        disable_offline_storage=True,
+    )
+    observe(trace.get_tracer("rollbook", __version__), metrics.get_meter("rollbook", __version__))
+
+
+def _credential(authentication: str) -> Any:
+    """The identity that `ClientId=…;Authorization=AAD` names, or None where the connection string's key is enough."""
+    pairs = dict(pair.split("=", 1) for pair in authentication.split(";") if "=" in pair)
+    if pairs.get("Authorization") != "AAD":
+        return None
+    from azure.identity import ManagedIdentityCredential  # noqa: PLC0415 - only where it is used
+
+    return ManagedIdentityCredential(client_id=pairs.get("ClientId"))
+
+
+def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
+    """Records every request, statement, refusal and retry from now on; answers a function that ends it."""
+    retries = meter.create_counter("rollbook.retries", description="Works that were run again, by the cause's code")
+    listeners = _statement_listeners(tracer)
+    for name, listener in listeners.items():
+        event.listen(Engine, name, listener)
+    http.observe_request = _request_observer(tracer, meter)
+    database.observe_retry = lambda code: retries.add(1, {"code": code})
+
+    def end() -> None:
+        http.observe_request = database.observe_retry = None
+        for name, listener in listeners.items():
+            event.remove(Engine, name, listener)
+
+    return end
+
+
+def _request_observer(tracer: Tracer, meter: Meter) -> Callable[[str, func.Context, Callable[[], Told]], Told]:
+    refusals = meter.create_counter("rollbook.refusals", description="Requests that were refused or failed, by code")
+    propagator = TraceContextTextMapPropagator()
+
+    def observe_request(function: str, context: func.Context, work: Callable[[], Told]) -> Told:
+        host = context.trace_context
+        parent = propagator.extract({"traceparent": host.trace_parent or "", "tracestate": host.trace_state or ""})
+        # Internal: the host tells of the request itself. Names of our own: the exporter keeps no others.
+        with tracer.start_as_current_span(function, parent, SpanKind.INTERNAL) as span:
+            response, code = work()
+            span.set_attribute("rollbook.invocation_id", context.invocation_id)
+            span.set_attribute("rollbook.status", response.status_code)
+            if code:
+                span.set_attribute("rollbook.code", code)
+                refusals.add(1, {"function": function, "code": code})
+            if response.status_code >= 500:
+                span.set_status(StatusCode.ERROR)
+        return response, code
+
+    return observe_request
+
+
+def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
+    """What SQLAlchemy calls, by its names. It must not raise: that would hide the error which is being handled."""
+
+    def begin(connection: Connection, _cursor: Any, statement: str, _values: Any, execution: Any, _: bool) -> None:
+        system = _SYSTEMS.get(connection.dialect.name, connection.dialect.name)
+        attributes = {"db.system.name": system, "db.query.text": statement}
+        name = statement.split(maxsplit=1)[0]
+        execution.__dict__[_SPAN] = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+
+    def end(_connection: Connection, _cursor: Any, _statement: str, _values: Any, execution: Any, _: bool) -> None:
+        if (span := execution.__dict__.pop(_SPAN, None)) is not None:  # None: begun before anybody observed
+            span.end()
+
+    def fail(context: ExceptionContext) -> None:
+        span = getattr(context.execution_context, "__dict__", {}).pop(_SPAN, None)
+        if span is not None:
+            # Without the error's text, which repeats values.
+            span.set_attribute("rollbook.code", database.error_code(context.sqlalchemy_exception) or "unknown")
+            span.set_status(StatusCode.ERROR)
+            span.end()
+
+    return {"before_cursor_execute": begin, "after_cursor_execute": end, "handle_error": fail}
