@@ -819,6 +819,7 @@ def test_what_is_exported_has_spans_and_counters_and_no_value(tmp_path: Path, in
         _use(program)
         assert program.end(signal.SIGTERM) in (0, -signal.SIGTERM)
         assert len(_log_lines(program)) == 3
+        assert not [line for line in program.log.splitlines() if "Request URL" in line or "Transmission" in line]
     sent = [envelope["data"]["baseData"] | {"tags": envelope["tags"]} for envelope in ingestion.received]
     requests = [data for data in sent if data.get("name") in ("create_user", "get_users")]
     assert sorted((data["name"], data["properties"]["rollbook.status"]) for data in requests) == [
