@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Two test files at a time, but not over one SQL Server.
+TOGETHER := $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
 
 .PHONY: run test database openapi bench clean
 
@@ -16,7 +18,7 @@ test: .venv/installed  ## all that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest $(TOGETHER) --cov --cov-report=term-missing:skip-covered
 
 database: .venv/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
 	@$(BIN)/python -m persistence

@@ -55,7 +55,7 @@ NO_TEXTS: list[Any] = [
 ]
 NO_INTEGERS: list[Any] = [
     *(None, True, False, "1", "", "one", b"1", 1.5, 1.0, 0.0, -1.0, 1e300, float("nan"), float("inf"), 1j),
-    *(Decimal(1), Fraction(1), [], [1], {}, {"points": 1}, (1,), object(), int),
+    *(Decimal(1), Fraction(1), [], [1], {}, {"points": 1}, (1,), NotImplemented, int),
 ]
 
 
