@@ -18,6 +18,7 @@ from api.description import WRITING, described, shaped
 from api.http import Answer, Examples, Request, encode_list, endpoint
 from domain import users as domain
 from domain.errors import InvalidError, Violation
+from domain.instants import timestamp
 from persistence import users as store
 from persistence.database import reading, transaction
 
@@ -86,7 +87,7 @@ def _parse_cursor(value: object) -> store.Position:
     """The position that `_cursor` wrote. Total, as every parse function is."""
     try:
         created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
-        position = store.Position(domain.timestamp(datetime.fromisoformat(created_at)), int(row_id))
+        position = store.Position(timestamp(datetime.fromisoformat(created_at)), int(row_id))
         if _cursor(position) == value and 0 <= position.id < 2**63:
             return position
     except (ValueError, TypeError, OverflowError):
@@ -292,7 +293,7 @@ def update_user(request: UpdateUser) -> Answer:
             raise domain.manager_refusal(activity, pointer="/update_data/manager_id")
         plan = domain.plan_update(request.user_ids, current, changes)
         # Only now: whoever waited for the lock must not write an instant before that of the one who held it.
-        store.save_update(connection, plan, changes, now=domain.timestamp(datetime.now(UTC)))
+        store.save_update(connection, plan, changes, now=timestamp(datetime.now(UTC)))
     return Answer(_updated(plan), 207 if plan.not_found else 200)
 
 

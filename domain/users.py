@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.errors import ConflictError, InvalidError, NotFoundError, Violation
+from domain.instants import timestamp
 
 FULL_NAME_MAX: Final = 200
 """Longest full name, in code points."""
@@ -164,11 +165,6 @@ def _bad_entries(entries: Iterable[object]) -> Iterable[Violation]:
             parse_uuid(entry)
         except InvalidError as error:
             yield Violation(f"/{position}", error.code, error.detail)
-
-
-def timestamp(now: datetime) -> str:
-    """An aware datetime as UTC in RFC 3339 with microseconds and `Z`: 27 characters, which sort as time does."""
-    return now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def new_user(

@@ -23,7 +23,7 @@ from azure.functions.decorators.http import HttpOutput, HttpTrigger
 import function_app
 from api import BLUEPRINTS
 from persistence import database
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, load
 
 PROJECT = Path(function_app.__file__).resolve().parent
 
@@ -68,24 +68,7 @@ def _names(*modules: str) -> list[str]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
     """Settings with a database of their own."""
-    yield Settings(
-        database_url=f"sqlite:///{tmp_path}/rollbook.db",
-        services=("users", "points"),
-        pan_holder_check=True,
-        points_allow_flush=False,
-        idempotency_hours=24,
-        api_docs=False,
-        health_check=False,
-        telemetry=False,
-        applicationinsights_connection_string="",
-        applicationinsights_authentication_string="",
-        threads=2,
-        db_pool_recycle_seconds=1800,
-        db_retry_seconds=20,
-        on_azure=False,
-        host="127.0.0.1",
-        port=0,
-    )
+    yield replace(load({}, tmp_path), database_url=f"sqlite:///{tmp_path}/rollbook.db", services=("users", "points"))
     database.close()
 
 

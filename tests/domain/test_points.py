@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import ConflictError, ForbiddenError, InvalidError, Violation
+from domain.errors import ConflictError, ForbiddenError, Violation
 from domain.points import (
     PAYER_MAX,
     POINTS_MAX,
@@ -36,6 +36,7 @@ from domain.points import (
     points_overflow,
     require_flush,
 )
+from tests.parsing import accepted, refusal_of
 
 T = TypeVar("T")
 
@@ -59,29 +60,12 @@ NO_INTEGERS: list[Any] = [
 ]
 
 
-def refusal_of(parse: Callable[[object], object], value: object) -> InvalidError:
-    """The refusal of `value`, which must come."""
-    with pytest.raises(InvalidError) as caught:
-        parse(value)
-    assert type(caught.value) is InvalidError
-    assert caught.value.detail
-    return caught.value
-
-
 def conflict_of(decide: Callable[[], object]) -> ConflictError:
     """The conflict that a decision is refused with, which must come."""
     with pytest.raises(ConflictError) as caught:
         decide()
     assert type(caught.value) is ConflictError
     return caught.value
-
-
-def accepted(parse: Callable[[object], T], value: object) -> T | None:
-    """The stored form, or None for a refusal; any other exception fails the test."""
-    try:
-        return parse(value)
-    except InvalidError:
-        return None
 
 
 # ---- payer

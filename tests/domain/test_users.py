@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import ConflictError, InvalidError, NotFoundError, Violation
+from domain.instants import timestamp
 from domain.users import (
     FULL_NAME_MAX,
     PAN_HOLDER_TYPES,
@@ -32,9 +33,9 @@ from domain.users import (
     parse_uuid,
     plan_update,
     require_bulk_keys,
-    timestamp,
     user_not_found,
 )
+from tests.parsing import accepted, refusal_of
 
 T = TypeVar("T")
 
@@ -66,26 +67,9 @@ TEXT_PARSERS: list[Callable[[object], str]] = [
 PARSERS: list[Callable[[object], object]] = [*TEXT_PARSERS, parse_user_ids]
 
 
-def refusal_of(parse: Callable[[object], object], value: object) -> InvalidError:
-    """The refusal of `value`, which must come."""
-    with pytest.raises(InvalidError) as caught:
-        parse(value)
-    assert type(caught.value) is InvalidError
-    assert caught.value.detail
-    return caught.value
-
-
 def in_digits_of(zero: str, text: str) -> str:
     """`text` with its digits in another script, whose zero is `zero`."""
     return "".join(chr(ord(zero) + int(character)) if character.isdigit() else character for character in text)
-
-
-def accepted(parse: Callable[[object], T], value: object) -> T | None:
-    """The stored form, or None for a refusal; any other exception fails the test."""
-    try:
-        return parse(value)
-    except InvalidError:
-        return None
 
 
 # ---- full_name
