@@ -14,6 +14,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import uuid
@@ -38,9 +39,10 @@ THREADS: Final = 4
 
 
 def _find_python() -> Path | None:
-    """A Python 3.13 that can make environments: on the PATH, or one that pyenv installed."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    installed = sorted(map(str, pyenv.glob("versions/3.13.*/bin/python3.13")), reverse=True)
+    """A Python 3.13 that can make environments: on the PATH, one that pyenv installed, or a neighbour of this one."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    folders = (pyenv, Path(sys.base_prefix).parent)
+    installed = [str(path) for folder in folders for path in sorted(folder.glob("3.13.*/bin/python3.13"), reverse=True)]
     check = "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 13))"
     # What pyenv puts on the PATH under that name only works where this version is chosen.
     for path in filter(None, [shutil.which("python3.13"), *installed]):
