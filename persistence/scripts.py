@@ -73,7 +73,7 @@ def add_member(name: str, client_id: str) -> None:
     sid = "0x" + uuid.UUID(client_id).bytes_le.hex().upper()  # the order in which SQL Server keeps a GUID
     if is_embedded():
         raise ScriptFailedError("DATABASE_URL names a SQLite, which knows no members")
-    script = (SQL / "member.sql").read_text("utf-8").replace("{name}", name).replace("{sid}", sid)
+    script = (SQL / "member.sql.template").read_text("utf-8").replace("{name}", name).replace("{sid}", sid)
     _keep("member.sql", functools.partial(_run, script=script))
 
 

@@ -140,7 +140,7 @@ def test_the_sid_is_the_client_id_with_the_bytes_of_its_first_three_groups_the_o
 def test_the_name_of_an_identity_is_accepted_and_what_is_executed_is_t_sql(server: Server, name: str) -> None:
     add_member(name, CLIENT_ID)
     batches = server.told[:-1]
-    assert len(batches) == len(split_batches((SQL / "member.sql").read_text("utf-8"))) == 4
+    assert len(batches) == len(split_batches((SQL / "member.sql.template").read_text("utf-8"))) == 4
     for batch in batches:
         check_tsql(batch)
     assert " ".join(batches).count(f"[{name}]") == 3

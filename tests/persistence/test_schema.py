@@ -359,8 +359,8 @@ def test_every_batch_behind_the_settings_is_one_statement(script: Path) -> None:
 
 
 def test_there_is_no_script_that_these_tests_do_not_know() -> None:
-    # member.sql is a form that `python -m persistence --member` fills in.
-    assert sorted(path for path in SQL.rglob("*") if path.is_file()) == sorted([*SCRIPTS, SQL / "member.sql"])
+    # member.sql.template is a form that `python -m persistence --member` fills in.
+    assert sorted(path for path in SQL.rglob("*") if path.is_file()) == sorted([*SCRIPTS, SQL / "member.sql.template"])
     assert all(sorted(folder.paths) == folder.paths for folder in FOLDERS)
 
 
