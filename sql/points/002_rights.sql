@@ -1,8 +1,12 @@
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
 GO
--- Rights of the points service. Idempotent. Run it after the scripts in sql/chassis, which make the role.
+-- Rights of the points service. Idempotent.
 -- DELETE is for flushDB. Where the ledger is never to be emptied, whatever the settings say, take it away:
 --     REVOKE DELETE ON dbo.points_transactions TO rollbook_app;
+
+IF DATABASE_PRINCIPAL_ID(N'rollbook_app') IS NULL
+CREATE ROLE rollbook_app;
+GO
 
 GRANT SELECT, UPDATE ON dbo.points_ledger TO rollbook_app;
 GO

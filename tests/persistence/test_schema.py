@@ -34,7 +34,6 @@ class Folder(NamedTuple):
     scripts: tuple[str, ...]
     constraints: tuple[str, ...]
     rights: tuple[str, ...]
-    makes_role: bool
 
     @property
     def paths(self) -> list[Path]:
@@ -58,7 +57,6 @@ CHASSIS = Folder(
     scripts=("001_schema.sql", "002_rights.sql"),
     constraints=("CONSTRAINT pk_idempotency_keys PRIMARY KEY CLUSTERED (id)",),
     rights=("SELECT, INSERT, UPDATE, DELETE ON dbo.idempotency_keys",),
-    makes_role=True,
 )
 USERS_SERVICE = Folder(
     name="users",
@@ -75,7 +73,6 @@ USERS_SERVICE = Folder(
         "SELECT, INSERT, UPDATE, DELETE ON dbo.users",
         "UNMASK",
     ),
-    makes_role=True,
 )
 POINTS = Folder(
     name="points",
@@ -100,7 +97,6 @@ POINTS = Folder(
         "UPDATE (points_left) ON dbo.points_transactions",  # what is history stays as it is
         "SELECT, INSERT, DELETE ON dbo.points_spends",  # a spend is written once
     ),
-    makes_role=False,  # the chassis did
 )
 FOLDERS = (CHASSIS, USERS_SERVICE, POINTS)
 SCHEMA, SEED, _ = USERS_SERVICE.paths
@@ -301,11 +297,9 @@ def test_rights_are_granted_in_the_script_of_rights_alone(folder: Folder) -> Non
 
 @each_folder
 def test_the_role_is_created_only_where_it_is_missing_and_before_it_is_named(folder: Folder) -> None:
-    # What the chassis does comes before every service.
-    assert CHASSIS.makes_role
+    # In every folder, so that each can be applied alone.
     statements = [statement for statement in _statements(folder.rights_script) if not statement.startswith("SET ")]
-    if folder.makes_role:
-        assert statements.pop(0) == "IF DATABASE_PRINCIPAL_ID(N'rollbook_app') IS NULL CREATE ROLE rollbook_app"
+    assert statements.pop(0) == "IF DATABASE_PRINCIPAL_ID(N'rollbook_app') IS NULL CREATE ROLE rollbook_app"
     assert statements
     assert all(statement.startswith("GRANT ") for statement in statements)  # which may be repeated
 
