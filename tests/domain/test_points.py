@@ -371,7 +371,7 @@ def test_a_timestamp_of_another_form_or_of_no_instant_is_refused(spelling: str) 
     st.sampled_from(["T", "t"]),
     st.text("0123456789", max_size=6),
 )
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_every_aware_datetime_is_read_as_its_instant(instant: datetime, separator: str, finer: str) -> None:
     local = instant.isoformat(separator, "microseconds")
     stored = parse_timestamp(local[:26] + finer + local[26:])
@@ -489,7 +489,7 @@ any_value = st.recursive(
 @example(value="\udfff")
 @example(value=[["2020-10-31T10:00:00Z"]])
 @example(value="9999-12-31T23:59:59-23:59")
-@settings(max_examples=250)
+@settings(max_examples=100)
 def test_a_parse_function_answers_or_refuses_any_value_and_answers_its_own_answer_unchanged(
     parse: Callable[[object], object], value: object
 ) -> None:
@@ -500,7 +500,7 @@ def test_a_parse_function_answers_or_refuses_any_value_and_answers_its_own_answe
 
 
 @given(texts)
-@settings(max_examples=800)
+@settings(max_examples=250)
 def test_a_text_is_accepted_if_and_only_if_the_rule_of_its_field_accepts_it(text: str) -> None:
     assert accepted(parse_timestamp, text) == instant_of(text)
     trimmed = text.strip()
@@ -936,7 +936,7 @@ def calls_of(added: st.SearchStrategy[int], taken: st.SearchStrategy[int]) -> st
 @given(calls_of(st.integers(1, 9), st.one_of(st.integers(1, 4), st.integers(1, 16))))
 @example([Add("A", 3, TIMESTAMPS[0]), Add("B", 2, TIMESTAMPS[3]), Add("A", -2, TIMESTAMPS[3]), Spend(3)])
 @example([Add("A", 3, TIMESTAMPS[0]), Add("A", -3, TIMESTAMPS[0]), Spend(1), Add("B", 1, TIMESTAMPS[2]), Spend(1)])
-@settings(max_examples=1200)
+@settings(max_examples=400)
 def test_whatever_is_called_the_ledger_answers_as_all_calls_replayed_point_by_point(calls: list[Call]) -> None:
     assert_every_call_is_answered_as_its_replay_is(calls, unit=1, most=POINTS_MAX)
 
@@ -950,7 +950,7 @@ SEVENTH = POINTS_MAX // 7
     [Add("A", 7, TIMESTAMPS[0]), Add("A", -7, TIMESTAMPS[0]), Add("A", 1, TIMESTAMPS[0]), Add("A", -1, TIMESTAMPS[0])]
 )
 @example([Add("A", 4, TIMESTAMPS[0]), Add("B", 4, TIMESTAMPS[0]), Add("B", 3, TIMESTAMPS[0]), Spend(7)])
-@settings(max_examples=700)
+@settings(max_examples=250)
 def test_near_the_64_bits_the_ledger_answers_as_all_calls_replayed_in_sevenths(calls: list[Call]) -> None:
     assert SEVENTH * 7 == POINTS_MAX
     assert_every_call_is_answered_as_its_replay_is(calls, unit=SEVENTH, most=7)
