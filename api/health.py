@@ -78,11 +78,16 @@ def _database_error() -> Exception | None:
     if not _asking.acquire(blocking=False):  # those who waited would take all threads from the others
         return _seen[1] if _seen is not None else UnavailableError()
     try:
-        retrying(ping)  # a pooled connection that died unnoticed is no news of the database
-        error = None
-    except Exception as failure:  # noqa: BLE001 - a login that is refused is out of reach, too
-        error = failure
+        error = _failure_of_ping()
+        _seen = time.monotonic(), error  # before the next one may ask
     finally:
         _asking.release()
-    _seen = time.monotonic(), error
     return error
+
+
+def _failure_of_ping() -> Exception | None:
+    try:
+        retrying(ping)  # a pooled connection that died unnoticed is no news of the database
+    except Exception as failure:  # noqa: BLE001 - a login that is refused is out of reach, too
+        return failure
+    return None

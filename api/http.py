@@ -22,7 +22,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import settings
-from api.problems import MIMETYPE, problem, problem_of, status_of, violations_of
+from api.problems import MIMETYPE, problem, problem_of, violations_of
 from domain.errors import ConflictError, InvalidError, LengthRequiredError, RefusalError, TooLargeError, Violation
 from domain.instants import timestamp
 from persistence.database import Connection, error_code, retrying, transaction
@@ -169,11 +169,10 @@ def _trigger(
             return _respond(retrying(prepare(req))), ""
         except RefusalError as refusal:
             code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
-            return _refuse(status_of(refusal), problem_of(refusal, invocation_id)), code
+            return _refuse(problem_of(refusal, invocation_id)), code
         except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
             _log_unexpected(error, invoke.__name__, invocation_id)
-            body = problem(500, "internal-error", "The request failed.", invocation_id)
-            return _refuse(500, body), "internal-error"
+            return _refuse(problem(500, "internal-error", "The request failed.", invocation_id)), "internal-error"
 
     # Not functools.wraps: the worker would read the handler's parameters in place of these.
     def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -266,7 +265,8 @@ def _respond(answer: Answer) -> func.HttpResponse:
     )
 
 
-def _refuse(status: int, body: Mapping[str, object]) -> func.HttpResponse:
+def _refuse(body: Mapping[str, Any]) -> func.HttpResponse:
+    status = body["status"]
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
     return _respond(Answer(body, status, MIMETYPE, headers))
 

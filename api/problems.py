@@ -67,15 +67,11 @@ class Problem(TypedDict):
     errors: list[Violation]
 
 
-def status_of(refusal: RefusalError) -> int:
-    """The HTTP status of a kind of refusal."""
-    return next(status for kind, status in _KINDS if isinstance(refusal, kind))
-
-
 def problem_of(refusal: RefusalError, invocation_id: str) -> dict[str, Any]:
     """The body that tells of a refusal."""
+    status = next(status for kind, status in _KINDS if isinstance(refusal, kind))
     errors = [violation._asdict() for violation in refusal.violations]
-    return problem(status_of(refusal), refusal.code, refusal.detail, invocation_id, errors=errors, **refusal.members)
+    return problem(status, refusal.code, refusal.detail, invocation_id, errors=errors, **refusal.members)
 
 
 def problem(status: int, code: str, detail: str, invocation_id: str, **members: object) -> dict[str, Any]:
