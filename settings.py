@@ -45,8 +45,8 @@ class Settings:
 
 @functools.cache
 def current() -> Settings:
-    """The settings of this process, read once."""
-    return load(os.environ, PROJECT)
+    """The settings of this process, read once. `SETTINGS_FOLDER` names another folder for the two files."""
+    return load(os.environ, Path(os.environ.get("SETTINGS_FOLDER", "").strip() or PROJECT))
 
 
 def load(environment: Mapping[str, str], folder: Path) -> Settings:

@@ -22,6 +22,7 @@ from typing import Any
 _FOLDER = tempfile.mkdtemp(prefix="rollbook-")
 atexit.register(shutil.rmtree, _FOLDER)
 os.environ |= {
+    "SETTINGS_FOLDER": _FOLDER,  # without local.settings.json and .env, here and in every program that a test starts
     "DATABASE_URL": f"sqlite:///{_FOLDER}/imported.db",
     "SERVICES": "users,points",
     "PAN_HOLDER_CHECK": "on",

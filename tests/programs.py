@@ -81,9 +81,15 @@ class Program:
             return self.process.wait()
 
 
-def environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
-    """The variables of a program whose database is in `folder`, unless `settings` say otherwise."""
-    return {**os.environ, **SETTINGS, "DATABASE_URL": f"sqlite:///{folder}/x.db", **settings}
+def environment(folder: Path, settings: dict[str, str], project: Path = PROJECT) -> dict[str, str]:
+    """The variables of a program whose database is in `folder`, unless `settings` say otherwise.
+
+    It reads the local settings of another project, but never those of this one.
+    """
+    own = {"DATABASE_URL": f"sqlite:///{folder}/x.db"}
+    if project != PROJECT:
+        own["SETTINGS_FOLDER"] = str(project)
+    return {**os.environ, **SETTINGS, **own, **settings}
 
 
 @contextmanager
@@ -96,7 +102,7 @@ def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[
         subprocess.Popen(
             [sys.executable, "-m", "devhost"],
             cwd=project,
-            env=environment(folder, settings),
+            env=environment(folder, settings, project),
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

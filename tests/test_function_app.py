@@ -201,7 +201,8 @@ def test_the_functions_are_those_of_the_enabled_services_in_whatever_order_they_
 def _modules_of_an_app(tmp_path: Path, package: str = "api", **environment: str) -> list[str]:
     """The modules of a package that a process has loaded when its app is built."""
     program = f"import sys, function_app; print(sorted(name for name in sys.modules if name.startswith('{package}.')))"
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", "PATH": os.environ["PATH"], **environment}
+    inherited = {name: os.environ[name] for name in ("PATH", "SETTINGS_FOLDER")}
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", **inherited, **environment}
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
     )

@@ -712,7 +712,8 @@ def _loaded(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[s
         "print(sorted(n for n in sys.modules if n.split('.')[0] == 'opentelemetry' or n == 'telemetry'"
         " or n.startswith('azure.monitor')))"
     )
-    own = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), **QUIET}
+    inherited = {name: os.environ[name] for name in ("PATH", "SETTINGS_FOLDER")}
+    own = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "TMPDIR": str(tmp_path), **inherited, **QUIET}
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=PROJECT,

@@ -33,7 +33,7 @@ TRIGGERS = ["create_user", "delete_user", "get_users", "update_user"]
 
 def refusal(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
     """The one line with which the program declines to start."""
-    return refused_start(environment(folder, settings), *arguments, project=project)
+    return refused_start(environment(folder, settings, project), *arguments, project=project)
 
 
 @pytest.fixture(scope="module")
