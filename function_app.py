@@ -8,7 +8,7 @@ import azure.functions as func
 import settings
 from api import BLUEPRINTS
 from api.description import description_of
-from persistence import database
+from persistence.database import connections
 
 
 def build(enabled: settings.Settings) -> func.FunctionApp:
@@ -27,11 +27,11 @@ def build(enabled: settings.Settings) -> func.FunctionApp:
     function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for blueprint in blueprints:
         function_app.register_functions(blueprint)
-    database.connect_as(enabled)
+    connections.connect_from_settings(enabled)
     if enabled.telemetry:
         importlib.import_module("telemetry").start(enabled)
     return function_app
 
 
 app = build(settings.current())
-atexit.register(database.close)
+atexit.register(connections.close)

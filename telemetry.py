@@ -16,7 +16,8 @@ from sqlalchemy.engine import ExceptionContext
 
 from api import __version__, http
 from api.http import Told
-from persistence import database
+from persistence.database.errors import error_code
+from persistence.database.retries import set_retry_observer
 from settings import Settings, SettingsError
 
 try:
@@ -89,10 +90,11 @@ def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
     for name, listener in listeners.items():
         event.listen(Engine, name, listener)
     http.observe_request = _request_observer(tracer, meter)
-    database.observe_retry = lambda code: retries.add(1, {"code": code})
+    set_retry_observer(lambda code: retries.add(1, {"code": code}))
 
     def end() -> None:
-        http.observe_request = database.observe_retry = None
+        http.observe_request = None
+        set_retry_observer(None)
         for name, listener in listeners.items():
             event.remove(Engine, name, listener)
 
@@ -138,7 +140,7 @@ def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
         span = getattr(context.execution_context, "__dict__", {}).pop(_SPAN, None)
         if span is not None:
             # Without the error's text, which repeats values.
-            span.set_attribute("rollbook.code", database.error_code(context.sqlalchemy_exception) or "unknown")
+            span.set_attribute("rollbook.code", error_code(context.sqlalchemy_exception) or "unknown")
             span.set_status(StatusCode.ERROR)
             span.end()
 

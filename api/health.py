@@ -18,8 +18,9 @@ import azure.functions as func
 import settings
 from api import __version__
 from api.http import Answer, endpoint_of_query, endpoint_without_body
-from domain.errors import UnavailableError
-from persistence.database import ping, retrying
+from persistence.database.connections import ping
+from persistence.database.errors import UnavailableError
+from persistence.database.retries import run_with_retries
 
 DATABASE_SECONDS: Final = 30
 """How long an answer of the database, good or bad, is believed."""
@@ -87,7 +88,7 @@ def _database_error() -> Exception | None:
 
 def _failure_of_ping() -> Exception | None:
     try:
-        retrying(ping)  # a pooled connection that died unnoticed is no news of the database
+        run_with_retries(ping)  # a pooled connection that died unnoticed is no news of the database
     except Exception as failure:  # noqa: BLE001 - a login that is refused is out of reach, too
         return failure
     return None

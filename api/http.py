@@ -24,9 +24,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import settings
 from api.problems import MIMETYPE, problem, problem_of, violations_of
 from domain.errors import ConflictError, InvalidError, LengthRequiredError, RefusalError, TooLargeError, Violation
-from domain.instants import timestamp
-from persistence.database import Connection, error_code, retrying, transaction
-from persistence.idempotency import KeptAnswer, Key, claim_key, keep_answer
+from domain.timestamps import format_timestamp
+from persistence.database.connections import Connection, transaction
+from persistence.database.errors import error_code
+from persistence.database.idempotency import Key, StoredResponse, claim_key, store_response
+from persistence.database.retries import run_with_retries
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Largest request body that is read."""
@@ -141,15 +143,15 @@ def _in_transaction(work: Callable[[Connection], Answer]) -> Answer:
 def _once(work: Callable[[Connection], Answer], key: Key, request_hash: str) -> Answer:
     now = datetime.now(UTC)
     times = {
-        "now": timestamp(now),
-        "expired_at": timestamp(now - timedelta(hours=settings.current().idempotency_hours)),
+        "now": format_timestamp(now),
+        "expired_at": format_timestamp(now - timedelta(hours=settings.current().idempotency_hours)),
     }
     with transaction() as connection:
         kept = claim_key(connection, key, request_hash=request_hash, **times)
         if kept is None:
             answer = work(connection)
-            kept = KeptAnswer(request_hash, answer.status, _encode(answer.body))
-            keep_answer(connection, key, kept)
+            kept = StoredResponse(request_hash, answer.status, _encode(answer.body))
+            store_response(connection, key, kept)
     if kept.request_hash != request_hash:
         raise ConflictError("idempotency-key-reused", "This Idempotency-Key was used for another request.")
     return Answer(kept.body, kept.status)
@@ -166,7 +168,7 @@ def _trigger(
 
     def respond(req: func.HttpRequest, invocation_id: str) -> Told:
         try:
-            return _respond(retrying(prepare(req))), ""
+            return _respond(run_with_retries(prepare(req))), ""
         except RefusalError as refusal:
             code = ":".join(filter(None, (refusal.code, error_code(refusal.__cause__))))
             return _refuse(problem_of(refusal, invocation_id)), code

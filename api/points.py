@@ -13,10 +13,10 @@ import settings
 from api.description import WRITING, described, shaped
 from api.http import Answer, Examples, Request, endpoint_without_body, idempotent_endpoint
 from domain import points as domain
-from domain.instants import timestamp
+from domain.timestamps import format_timestamp
 from persistence import points as store
-from persistence.database import Connection, reading, transaction
-from persistence.idempotency import forget_keys
+from persistence.database.connections import Connection, reading, transaction
+from persistence.database.idempotency import delete_keys
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
@@ -80,11 +80,11 @@ def add_transaction(request: AddTransaction, connection: Connection) -> Answer:
     added = domain.Transaction(
         id=str(uuid.uuid4()), payer=request.payer, points=request.points, timestamp=request.timestamp
     )
-    if not store.move_grand_total(connection, request.points):
+    if not store.adjust_grand_total(connection, request.points):
         raise domain.points_overflow() if request.points > 0 else domain.insufficient_points()
     payer_id, balance = store.find_balance(connection, request.payer)
     balance = domain.add_points(balance, request.points)
-    store.insert_transaction(connection, added, payer_id, balance, now=timestamp(datetime.now(UTC)))
+    store.insert_transaction(connection, added, payer_id, balance, now=format_timestamp(datetime.now(UTC)))
     return Answer(added, 201)
 
 
@@ -97,11 +97,11 @@ def add_transaction(request: AddTransaction, connection: Connection) -> Answer:
 @idempotent_endpoint(Spend)
 def spend(request: Spend, connection: Connection) -> Answer:
     """Spends the oldest points and answers what each payer paid."""
-    if not store.move_grand_total(connection, -request.points):
+    if not store.adjust_grand_total(connection, -request.points):
         raise domain.insufficient_points()
     with store.open_lots(connection) as lots:
         spending = domain.allocate(lots, request.points)
-    store.save_spending(connection, spending, spend_id=str(uuid.uuid4()), now=timestamp(datetime.now(UTC)))
+    store.save_spending(connection, spending, spend_id=str(uuid.uuid4()), now=format_timestamp(datetime.now(UTC)))
     return Answer(domain.payments(spending))
 
 
@@ -123,5 +123,5 @@ def flush_db() -> Answer:
     with transaction() as connection:
         store.flush(connection)
         # Second: a claim that is passed over waits for the ledger, and its effect comes after the flush.
-        forget_keys(connection, ["add_transaction", "spend"])
+        delete_keys(connection, ["add_transaction", "spend"])
     return Answer(FlushedLedger(message="Ledger emptied"))

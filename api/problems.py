@@ -15,9 +15,9 @@ from domain.errors import (
     NotFoundError,
     RefusalError,
     TooLargeError,
-    UnavailableError,
     Violation,
 )
+from persistence.database.errors import UnavailableError
 
 MIMETYPE: Final = "application/problem+json"
 

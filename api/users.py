@@ -18,9 +18,9 @@ from api.description import WRITING, described, shaped
 from api.http import Answer, Examples, Request, encode_list, endpoint
 from domain import users as domain
 from domain.errors import InvalidError, Violation
-from domain.instants import timestamp
+from domain.timestamps import format_timestamp
 from persistence import users as store
-from persistence.database import reading, transaction
+from persistence.database.connections import reading, transaction
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
@@ -87,7 +87,7 @@ def _parse_cursor(value: object) -> store.Position:
     """The position that `_cursor` wrote. Total, as every parse function is."""
     try:
         created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
-        position = store.Position(timestamp(datetime.fromisoformat(created_at)), int(row_id))
+        position = store.Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
         if _cursor(position) == value and 0 <= position.id < 2**63:
             return position
     except (ValueError, TypeError, OverflowError):
@@ -238,7 +238,7 @@ def create_user(request: CreateUser) -> Answer:
     user = domain.new_user(**request.model_dump(), user_id=str(uuid.uuid4()), now=datetime.now(UTC))
     with transaction() as connection:
         if not store.insert_user(connection, user):
-            activity = store.find_manager_activity(connection, user["manager_id"])
+            activity = store.find_manager_is_active(connection, user["manager_id"])
             raise domain.manager_refusal(activity, pointer="/manager_id")
     return Answer(CreatedUser(message="User created successfully", user_id=user["user_id"], user=user), 201)
 
@@ -293,7 +293,7 @@ def update_user(request: UpdateUser) -> Answer:
             raise domain.manager_refusal(activity, pointer="/update_data/manager_id")
         plan = domain.plan_update(request.user_ids, current, changes)
         # Only now: whoever waited for the lock must not write an instant before that of the one who held it.
-        store.save_update(connection, plan, changes, now=timestamp(datetime.now(UTC)))
+        store.save_update(connection, plan, changes, now=format_timestamp(datetime.now(UTC)))
     return Answer(_updated(plan), 207 if plan.not_found else 200)
 
 

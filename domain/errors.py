@@ -62,34 +62,3 @@ class NotFoundError(RefusalError):
 
 class ConflictError(RefusalError):
     """The request is sound, but what is stored forbids it."""
-
-
-class LostRaceError(ConflictError):
-    """Somebody else changed the same rows first: the whole load-decide-save may be tried again."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "lost-race", "Others kept changing the same records at the same time. Nothing was changed; try again."
-        )
-
-
-class UnavailableError(RefusalError):
-    """The database cannot be reached, stays locked, or has no room left. Nothing was changed."""
-
-    def __init__(self, code: str = "database-unavailable", detail: str = "") -> None:
-        super().__init__(code, detail or "The database does not answer at the moment. Nothing was changed; try again.")
-
-
-class TransientError(UnavailableError):
-    """The database is moving, waking up or throttling: the whole load-decide-save may be tried again."""
-
-
-class OutcomeUnknownError(UnavailableError):
-    """The database was lost while it committed: the change was made, or it was not. It is not tried again."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "outcome-unknown",
-            "The connection was lost while the change was being committed: it was made as a whole or not at all. "
-            "Read before you repeat it.",
-        )

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.errors import ConflictError, ForbiddenError, InvalidError
-from domain.instants import timestamp
+from domain.timestamps import format_timestamp
 
 POINTS_MIN: Final = -(2**63)
 POINTS_MAX: Final = 2**63 - 1
@@ -136,7 +136,7 @@ def parse_timestamp(value: object) -> str:
     if match := _TIMESTAMP.fullmatch(value):
         day, time, fraction, zone = match.groups(default="")
         try:
-            return timestamp(datetime.fromisoformat(f"{day}T{time}.{fraction[1:7]:0<6}{zone.upper()}"))
+            return format_timestamp(datetime.fromisoformat(f"{day}T{time}.{fraction[1:7]:0<6}{zone.upper()}"))
         except (ValueError, OverflowError):
             pass
     raise InvalidError(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.errors import ConflictError, InvalidError, NotFoundError, Violation
-from domain.instants import timestamp
+from domain.timestamps import format_timestamp
 
 FULL_NAME_MAX: Final = 200
 """Longest full name, in code points."""
@@ -177,7 +177,7 @@ def new_user(
         "full_name": full_name,
         "mob_num": mob_num,
         "pan_num": pan_num,
-        "created_at": timestamp(now),
+        "created_at": format_timestamp(now),
         "updated_at": None,
         "is_active": True,
     }

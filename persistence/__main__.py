@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import settings
 from domain.errors import RefusalError
-from persistence import database
+from persistence.database import connections
 from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, add_member, apply_scripts
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         parser.error("--wait takes 1 to 3600 seconds")
     try:
         configured = settings.current()
-        database.connect_as(replace(configured, db_retry_seconds=arguments.wait))
+        connections.connect_from_settings(replace(configured, db_retry_seconds=arguments.wait))
         apply_scripts(SQL, configured.services, print)
         if arguments.member:
             name, _, client_id = arguments.member
@@ -44,7 +44,7 @@ def main() -> None:
     except RefusalError as error:
         sys.exit(f"Stopped: {error.detail}")
     finally:
-        database.close()
+        connections.close()
 
 
 if __name__ == "__main__":

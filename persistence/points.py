@@ -1,6 +1,6 @@
 """The tables of the points ledger, and the statements over them.
 
-Whoever writes begins with `move_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
+Whoever writes begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
 read afterwards cannot change any more, and every total keeps its bounds. Writers stand in line anyway, because a spend
 may take from every payer and each of them changes the grand total.
 """
@@ -31,11 +31,12 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from domain.errors import LostRaceError
 from domain.points import POINTS_MAX, Balance, Lot, Spending, Transaction
-from persistence.database import RowId, UtcText, UuidText, exact_text, is_one_of, json_rows, read_in_part
+from persistence.database.clauses import in_json_array, json_rows, optimize_for_first
+from persistence.database.errors import LostRaceError
+from persistence.database.types import RowId, UtcText, UuidText, case_sensitive_text
 
-_LOTS_AT_ONCE: Final = 100
+LOT_FETCH_SIZE: Final = 100
 
 
 class LedgerRow(SQLModel, table=True):
@@ -60,7 +61,7 @@ class BalanceRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
-    payer: str = Field(sa_type=exact_text(400))  # UTF-16 units: twice the limit
+    payer: str = Field(sa_type=case_sensitive_text(400))  # UTF-16 units: twice the limit
     total: int = Field(sa_type=BigInteger)
     outstanding_debit: int = Field(sa_type=BigInteger)
 
@@ -118,21 +119,21 @@ def _open(table: Table, connection: Connection, **_: object) -> None:
 
 # ---- the grand total
 
-_MOVE_GRAND_TOTAL = (
+_ADJUST_GRAND_TOTAL = (
     update(LEDGER)
     .where(LEDGER.c.total > bindparam("below"), LEDGER.c.total <= bindparam("most"))
     .values(total=LEDGER.c.total + bindparam("points"))
 )
 
 
-def move_grand_total(connection: Connection, points: int) -> bool:
+def adjust_grand_total(connection: Connection, points: int) -> bool:
     """Adds `points` to the grand total; False, and nothing changed, where it would be below zero or beyond 64 bits.
 
     Where it is changed, the ledger is locked until the transaction ends.
     """
     # Compared with what is left on either side: the sum itself might not fit. -points - 1 does even for the least.
     bounds = {"below": -points - 1, "most": POINTS_MAX - max(0, points)}
-    return connection.execute(_MOVE_GRAND_TOTAL, {**bounds, "points": points}).rowcount == 1
+    return connection.execute(_ADJUST_GRAND_TOTAL, {**bounds, "points": points}).rowcount == 1
 
 
 # ---- transactions
@@ -182,7 +183,7 @@ def insert_transaction(
 
 _ZERO = literal_column("0", BigInteger)
 _IS_LOT = TRANSACTIONS.c.points_left > _ZERO  # a literal, as the index has it, or neither engine uses the index
-_LOTS = read_in_part(
+_LOTS = optimize_for_first(
     select(
         TRANSACTIONS.c.id,
         TRANSACTIONS.c.payer_id,
@@ -193,11 +194,11 @@ _LOTS = read_in_part(
     .join_from(TRANSACTIONS, BALANCES)
     .where(_IS_LOT)
     .order_by(TRANSACTIONS.c.occurred_at, TRANSACTIONS.c.id),
-    _LOTS_AT_ONCE,
+    LOT_FETCH_SIZE,
 )
 _EMPTY_LOTS = (
     update(TRANSACTIONS)
-    .where(is_one_of(TRANSACTIONS.c.id, "lots"))
+    .where(in_json_array(TRANSACTIONS.c.id, "lots"))
     .values(
         points_left=case(
             (TRANSACTIONS.c.id == bindparam("last_lot"), bindparam("last_points_left", type_=BigInteger())), else_=_ZERO
@@ -229,7 +230,7 @@ _INSERT_SPENDS = insert(SPENDS).from_select(
 def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
     """Every lot, oldest first, those of one instant in the order of arrival; fetched as far as they are read."""
     with connection.execute(_LOTS) as result:
-        yield (Lot._make(row) for rows in result.partitions(_LOTS_AT_ONCE) for row in rows)
+        yield (Lot._make(row) for rows in result.partitions(LOT_FETCH_SIZE) for row in rows)
 
 
 def save_spending(connection: Connection, spending: Spending, *, spend_id: str, now: str) -> None:

@@ -14,8 +14,10 @@ from typing import Final, TypeVar
 from sqlalchemy import CHAR, Column, Connection, MetaData, Table, Unicode, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from domain.instants import timestamp
-from persistence.database import UtcText, is_embedded, retrying, transaction
+from domain.timestamps import format_timestamp
+from persistence.database.connections import is_embedded, transaction
+from persistence.database.retries import run_with_retries
+from persistence.database.types import UtcText
 
 T = TypeVar("T")
 
@@ -90,7 +92,7 @@ def _keep(what: str, work: Callable[[Connection], T]) -> T:
             return work(connection)
 
     try:
-        return retrying(attempt)
+        return run_with_retries(attempt)
     except DBAPIError as error:
         raise ScriptFailedError(f"{what} failed: {error.orig}") from error
 
@@ -106,7 +108,7 @@ def _apply(connection: Connection, name: str, script: str) -> str:
         )
     if not is_embedded():
         _run(connection, script)
-    applied_at = timestamp(datetime.now(UTC))
+    applied_at = format_timestamp(datetime.now(UTC))
     connection.execute(insert(SCRIPTS), {"name": name, "checksum": checksum, "applied_at": applied_at})
     return "done"
 

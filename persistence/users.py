@@ -36,11 +36,12 @@ from sqlalchemy import (
 from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
 from sqlmodel import Field, SQLModel
 
-from domain.errors import LostRaceError
 from domain.users import Changes, CurrentUser, UpdatePlan, UserRecord, mob_num_taken
-from persistence.database import RowId, UtcText, UuidText, first_rows, is_one_of, locking, refusing_duplicates
+from persistence.database.clauses import for_update, in_json_array, limit_rows
+from persistence.database.errors import LostRaceError, raise_on_duplicate_key
+from persistence.database.types import RowId, UtcText, UuidText
 
-ROWS_AT_ONCE: Final = 1000
+FETCH_SIZE: Final = 1000
 """How many records a listing fetches, and hands on, at a time."""
 
 
@@ -126,7 +127,7 @@ def _seed(table: Table, connection: Connection, **_: object) -> None:
 _FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bindparam("manager_id"))
 
 
-def find_manager_activity(connection: Connection, manager_id: str | None) -> bool | None:
+def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
     """Whether the manager is active, or None where there is no such manager."""
     return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
 
@@ -152,7 +153,7 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
     Refuses a `mob_num` that an active user has.
     """
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
-    with refusing_duplicates(mob_num_taken(pointer="/mob_num")):
+    with raise_on_duplicate_key(mob_num_taken(pointer="/mob_num")):
         values = {name: value for name, value in user.items() if value is not None}
         return connection.execute(statement, {**values, "version": 1}).rowcount == 1
 
@@ -180,13 +181,13 @@ _RECORD = [USERS.c[name] for name in (*UserRecord.__annotations__, "id")]
 
 
 def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRecord]]:
-    """Every matching record, oldest first, up to `ROWS_AT_ONCE` at a time."""
+    """Every matching record, oldest first, up to `FETCH_SIZE` at a time."""
     result = _list(connection, filters)
     while True:
-        rows = result.fetchmany(ROWS_AT_ONCE)
+        rows = result.fetchmany(FETCH_SIZE)
         if rows:
             yield _records(rows)
-        if len(rows) < ROWS_AT_ONCE:  # asking again only to hear that nothing is left costs a lookup a tenth
+        if len(rows) < FETCH_SIZE:  # asking again only to hear that nothing is left costs a lookup a tenth
             return
 
 
@@ -250,7 +251,7 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
         versions = union_all(records.where(_SUPERSEDED), records.where(_CURRENT)).subquery()
         records = select(versions)
     ordered = records.order_by(records.selected_columns.created_at, records.selected_columns.id)
-    return first_rows(ordered) if is_page else ordered
+    return limit_rows(ordered) if is_page else ordered
 
 
 # ---- delete
@@ -284,11 +285,13 @@ _DELETE_SUPERSEDED = delete(USERS).where(USERS.c.user_id == bindparam("user_id")
 
 # ---- update
 
-_LOAD = locking(
-    select(*(USERS.c[name] for name in CurrentUser._fields)).where(is_one_of(USERS.c.user_id, "user_ids"), _CURRENT),
+_LOAD = for_update(
+    select(*(USERS.c[name] for name in CurrentUser._fields)).where(
+        in_json_array(USERS.c.user_id, "user_ids"), _CURRENT
+    ),
     USERS,
 )
-_COUNT_CURRENT = select(func.count()).where(is_one_of(USERS.c.user_id, "user_ids"), _CURRENT)
+_COUNT_CURRENT = select(func.count()).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
 # The manager rides along: an update of one user has three statements to spend.
 _LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
 
@@ -308,7 +311,7 @@ def load_for_update(
     else:
         rows = connection.execute(_LOAD_WITH_MANAGER, {**ids, "manager_id": manager_id}).fetchall()
         current = [CurrentUser._make(row[:-1]) for row in rows]
-        activity = rows[0][-1] if rows else find_manager_activity(connection, manager_id)
+        activity = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)
     if len(current) < len(user_ids) and connection.execute(_COUNT_CURRENT, ids).scalar_one() > len(current):
         raise LostRaceError  # as in delete_user: SQL Server waited for rows that were superseded meanwhile
     return current, activity
@@ -322,7 +325,7 @@ def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, n
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
     taken = mob_num_taken(pointer="/update_data/mob_num") if "mob_num" in changes else LostRaceError()
-    with refusing_duplicates(taken):
+    with raise_on_duplicate_key(taken):
         if plan.in_place:
             _write(connection, _set_in_place(keys), plan.in_place, new)
         if plan.superseded:
@@ -338,13 +341,13 @@ def _write(connection: Connection, statement: Executable, row_ids: list[int], va
 
 @functools.cache
 def _set_in_place(keys: frozenset[str]) -> Update:
-    statement = update(USERS).where(is_one_of(USERS.c.id, "row_ids"), _CURRENT)
+    statement = update(USERS).where(in_json_array(USERS.c.id, "row_ids"), _CURRENT)
     return statement.values({key: bindparam(f"new_{key}") for key in keys} | {"updated_at": bindparam("now")})
 
 
 _CLOSE = (
     update(USERS)
-    .where(is_one_of(USERS.c.id, "row_ids"), _CURRENT)
+    .where(in_json_array(USERS.c.id, "row_ids"), _CURRENT)
     .values(is_active=false(), updated_at=bindparam("now"))
 )
 
@@ -360,5 +363,5 @@ def _open_next(keys: frozenset[str]) -> Insert:
         "is_active": true(),
         **{key: bindparam(f"new_{key}", type_=columns[key].type) for key in keys},
     }
-    closed = select(*copied.values()).where(is_one_of(USERS.c.id, "row_ids"))
+    closed = select(*copied.values()).where(in_json_array(USERS.c.id, "row_ids"))
     return insert(USERS).from_select(list(copied), closed)

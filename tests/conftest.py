@@ -51,7 +51,7 @@ import settings
 from api import BLUEPRINTS
 from api.description import describe
 from devhost.host import Host, Workers, find_routes, read_route_prefix
-from persistence import database
+from persistence.database import connections
 from persistence.points import LEDGER
 from persistence.scripts import SQL, apply_scripts
 from persistence.users import MANAGERS, SEED_MANAGERS, USERS
@@ -144,17 +144,17 @@ def database_file(tmp_path: Path) -> Iterator[Path]:
     if TEST_DATABASE_URL:
         pytest.skip("is about SQLite (its file, locks or plans), or plays faults that no server makes on demand")
     path = tmp_path / "rollbook.db"
-    database.connect(f"sqlite:///{path}?timeout=10", threads=8)
+    connections.connect(f"sqlite:///{path}?timeout=10", threads=8)
     yield path
-    database.close()
+    connections.close()
 
 
 @pytest.fixture(scope="session")
 def _sql_server() -> Iterator[None]:
     """The schema, made by the scripts in the database of TEST_DATABASE_URL, and removed at the end."""
-    database.connect(TEST_DATABASE_URL, threads=8)
+    connections.connect(TEST_DATABASE_URL, threads=8)
     tables = ["schema_scripts", *(table.name for table in reversed(SQLModel.metadata.sorted_tables))]
-    with database.reading() as connection:
+    with connections.reading() as connection:
         taken = {*inspect(connection).get_table_names()} & set(tables)
     if taken:  # somebody's data
         pytest.exit(f"the database of TEST_DATABASE_URL has tables of these names: {', '.join(sorted(taken))}", 1)
@@ -162,12 +162,12 @@ def _sql_server() -> Iterator[None]:
         apply_scripts(SQL, settings.current().services, lambda _: None)
         yield
     finally:
-        database.connect(TEST_DATABASE_URL, threads=8)
-        with database.transaction() as connection:
+        connections.connect(TEST_DATABASE_URL, threads=8)
+        with connections.transaction() as connection:
             for table in tables:
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
             connection.exec_driver_sql("DROP ROLE IF EXISTS rollbook_app")
-        database.close()
+        connections.close()
 
 
 @pytest.fixture
@@ -178,14 +178,14 @@ def app_database(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     request.getfixturevalue("_sql_server")
-    database.connect(TEST_DATABASE_URL, threads=8)
-    with database.transaction() as connection:
+    connections.connect(TEST_DATABASE_URL, threads=8)
+    with connections.transaction() as connection:
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(delete(table))
         connection.execute(insert(MANAGERS), SEED_MANAGERS)
         connection.execute(insert(LEDGER), {"id": 1, "total": 0})
     yield
-    database.close()
+    connections.close()
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def stored(app_database: None) -> Callable[..., list[tuple[Any, ...]]]:
     """A function that answers columns of all stored versions, in the order of their rows."""
 
     def select_columns(*columns: str) -> list[tuple[Any, ...]]:
-        with database.reading() as connection:
+        with connections.reading() as connection:
             rows = connection.execute(select(*(USERS.c[name] for name in columns)).order_by(USERS.c.id)).fetchall()
         return [tuple(row) for row in rows]
 
@@ -215,7 +215,7 @@ def store_users(app_database: None) -> Callable[[int, str | None], list[str]]:
         user = {"version": 1, "manager_id": manager_id, "full_name": "Asha", "pan_num": "ABCPE1234F", "is_active": True}
         times = {"created_at": "2026-01-01T00:00:00.000000Z", "updated_at": None}
         users = [{**user, **times, "user_id": str(uuid.uuid4()), "mob_num": str(next(numbers))} for _ in range(count)]
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             connection.execute(insert(USERS), users)
         return [str(user["user_id"]) for user in users]
 

@@ -22,7 +22,7 @@ from azure.functions.decorators.http import HttpOutput, HttpTrigger
 
 import function_app
 from api import BLUEPRINTS
-from persistence import database
+from persistence.database import connections
 from settings import Settings, SettingsError, load
 
 PROJECT = Path(function_app.__file__).resolve().parent
@@ -69,7 +69,7 @@ def _names(*modules: str) -> list[str]:
 def settings(tmp_path: Path) -> Iterator[Settings]:
     """Settings with a database of their own."""
     yield replace(load({}, tmp_path), database_url=f"sqlite:///{tmp_path}/rollbook.db", services=("users", "points"))
-    database.close()
+    connections.close()
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_the_module_of_a_service_has_its_name() -> None:
 def test_building_opens_the_database_of_the_settings(settings: Settings, tmp_path: Path) -> None:
     function_app.build(settings)
     assert (tmp_path / "rollbook.db").exists()
-    with database.reading() as connection:
+    with connections.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 0
 
 

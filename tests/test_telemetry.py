@@ -36,8 +36,8 @@ from sqlalchemy import create_engine
 import settings
 import telemetry
 from api import http
-from domain.errors import LostRaceError
-from persistence import database
+from persistence.database import connections, retries
+from persistence.database.errors import LostRaceError
 from settings import SettingsError
 from tests.persistence import test_sql_server
 from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
@@ -232,7 +232,7 @@ def test_statements_lie_within_their_request(observed: Observed, api: Any) -> No
 
 
 def test_a_statement_outside_of_a_request_begins_a_trace(observed: Observed) -> None:
-    database.ping()
+    connections.ping()
     (span,) = observed.statements()
     assert span.parent is None
     assert _attributes(span)["db.query.text"] == "SELECT 1"
@@ -289,7 +289,7 @@ def test_an_error_of_the_app_is_an_error_of_its_span_without_its_words(
 
 def test_an_error_whose_code_is_unknown_is_told_as_unknown(observed: Observed) -> None:
     def fail() -> None:
-        with database.reading() as connection:
+        with connections.reading() as connection:
             connection.exec_driver_sql("SELECT ?", (object(),))
 
     with pytest.raises(Exception, match="type 'object' is not supported"):
@@ -455,7 +455,7 @@ def test_retries_are_counted_by_the_cause_and_their_statements_are_the_requests(
 def test_a_fault_anywhere_is_one_retry_and_no_span_is_left_open(warm: Any, api: Any, place: str) -> None:
     users = api.get()
     if place == "connect":
-        database._connected().reader.dispose()  # type: ignore[union-attr]
+        connections.engines()[0].dispose()
     with _observing() as observed:
         warm.waiting[place] = ["08S01"]
         assert api.get() == users
@@ -469,9 +469,9 @@ def test_a_race_that_is_lost_for_good_is_counted_once_per_further_try(warm: Any,
     with _observing() as observed:
         warm.waiting["execute"] = ["1205"] * 100
         assert api.post("create_user", api.new_user()).status_code == 409
-        assert observed.counted("rollbook.retries") == {("1205",): database.RACE_TRIES - 1}
+        assert observed.counted("rollbook.retries") == {("1205",): retries.MAX_RACE_ATTEMPTS - 1}
         assert observed.counted("rollbook.refusals") == {("lost-race:1205", "create_user"): 1}
-        assert len(observed.statements()) == database.RACE_TRIES
+        assert len(observed.statements()) == retries.MAX_RACE_ATTEMPTS
 
 
 def test_faults_of_several_kinds_are_counted_apart(warm: Any, api: Any) -> None:
@@ -489,7 +489,7 @@ def test_a_race_that_no_driver_told_of_is_counted_by_its_own_code(observed: Obse
             raise left.pop()
         return "won"
 
-    assert database.retrying(work) == "won"
+    assert retries.run_with_retries(work) == "won"
     assert observed.counted("rollbook.retries") == {("lost-race",): 3}
 
 
@@ -537,11 +537,11 @@ def test_after_the_end_nothing_is_recorded_and_nobody_listens(api: Any) -> None:
     with _observing() as observed:
         assert [now - then for now, then in zip(_listeners(), before, strict=True)] == [1, 1, 1]
         assert http.observe_request is not None
-        assert database.observe_retry is not None
+        assert retries._observer is not None
         api.create()
     assert _listeners() == before
     assert http.observe_request is None
-    assert database.observe_retry is None
+    assert retries._observer is None
     recorded = len(observed.exporter.get_finished_spans())
     assert recorded > 1
     api.create()
@@ -566,13 +566,13 @@ def test_a_statement_that_began_before_anybody_observed_ends_without_a_span(api:
         begun.append(Observed())
         return 7
 
-    with database.reading() as connection:
+    with connections.reading() as connection:
         driver: Any = connection.connection.driver_connection
         driver.create_function("begin_to_observe", 0, begin)
         assert connection.exec_driver_sql("SELECT begin_to_observe()").scalar_one() == 7
     (observed,) = begun
     assert observed.statements() == []
-    database.ping()
+    connections.ping()
     assert len(observed.statements()) == 1
     observed.end()
     observed.traces.shutdown()
@@ -622,7 +622,7 @@ def test_without_a_connection_string_a_warning_says_so_and_nothing_is_observed(
     assert "APPLICATIONINSIGHTS_CONNECTION_STRING" in message
     assert distribution.asked == []
     assert http.observe_request is None
-    assert database.observe_retry is None
+    assert retries._observer is None
     assert _listeners() == before
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from api.http import Answer, Request, endpoint
 from api.users import CreateUser
-from domain.errors import LostRaceError
+from persistence.database.errors import LostRaceError
 
 TRIGGERS = ["create_user", "get_users", "delete_user", "update_user"]
 MEBIBYTE = 1024 * 1024

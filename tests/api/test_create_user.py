@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from persistence import database
+from persistence.database import connections
 from persistence.users import MANAGERS, SEED_MANAGERS
 
 MISSING = "missing-key"
@@ -45,7 +45,7 @@ def test_a_user_may_have_no_manager_yet(api: Any, fields: dict[str, None]) -> No
 
 def test_a_manager_is_named_in_either_case_and_answered_in_lower_case(api: Any) -> None:
     manager = {**SEED_MANAGERS[0], "manager_id": "abcdefab-1111-4111-8111-abcdefabcdef"}
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.execute(insert(MANAGERS), manager)
     assert api.create(manager_id=str(manager["manager_id"]).upper())["manager_id"] == manager["manager_id"]
 

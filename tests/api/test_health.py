@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 import settings
 from api import __version__, health
-from persistence import database
+from persistence.database import connections
 from tests.threads import at_once
 
 QUESTION = "SELECT 1"
@@ -95,7 +95,7 @@ def server(database_file: Path) -> Server:
             "sqlite://", creator=server.connect, poolclass=QueuePool, pool_reset_on_return=None, **options
         )
 
-    database.connect_engines(
+    connections.connect_engines(
         engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True), engine(), retry_seconds=2
     )
     return server
@@ -154,7 +154,7 @@ def test_a_sign_of_life_executes_no_statement_and_logs_in_nowhere(
 
 
 def test_a_sign_of_life_needs_no_database_that_is_open(api: Any) -> None:
-    database.close()
+    connections.close()
     assert api.client.get("/health").json()["status"] == "ok"
 
 

@@ -24,10 +24,11 @@ from sqlalchemy.pool import QueuePool
 
 import settings
 from api.http import Answer, Request, Trigger, endpoint, idempotent_endpoint
-from domain.errors import ConflictError, LostRaceError
-from domain.instants import timestamp
-from persistence import database
-from persistence.idempotency import KEYS, SWEPT_AT_ONCE, KeptAnswer, Key, claim_key, keep_answer
+from domain.errors import ConflictError
+from domain.timestamps import format_timestamp
+from persistence.database import connections, retries
+from persistence.database.errors import LostRaceError
+from persistence.database.idempotency import KEYS, SWEEP_LIMIT, Key, StoredResponse, claim_key, store_response
 from persistence.points import SPENDS, TRANSACTIONS
 from tests.threads import at_once
 
@@ -73,7 +74,7 @@ def _content(response: httpx.Response) -> tuple[int, bytes, str, str]:
 
 def _keys() -> list[tuple[str, str]]:
     """The keys that are stored, with their triggers, in the order in which they were claimed."""
-    with database.reading() as connection:
+    with connections.reading() as connection:
         rows = connection.execute(select(KEYS.c.trigger_name, KEYS.c.idempotency_key).order_by(KEYS.c.id)).fetchall()
     return [(row.trigger_name, row.idempotency_key) for row in rows]
 
@@ -82,15 +83,15 @@ def _stored() -> tuple[int, int, int]:
     """How many keys, transactions and spends are stored."""
     counts = []
     for table in (KEYS, TRANSACTIONS, SPENDS):
-        with database.reading() as connection:
+        with connections.reading() as connection:
             counts.append(len(connection.execute(select(table.c.id)).fetchall()))
     return counts[0], counts[1], counts[2]
 
 
 def _age(**age: float) -> None:
     """Makes every stored key so old."""
-    with database.transaction() as connection:
-        connection.execute(update(KEYS).values(created_at=timestamp(datetime.now(UTC) - timedelta(**age))))
+    with connections.transaction() as connection:
+        connection.execute(update(KEYS).values(created_at=format_timestamp(datetime.now(UTC) - timedelta(**age))))
 
 
 # ---- the same call again
@@ -203,7 +204,7 @@ def test_another_request_under_the_same_key_is_a_409_and_changes_nothing(
 def test_of_a_request_only_a_hash_is_kept(api: Any) -> None:
     _call(api, "addTransaction", payer="Unmistakable")
     _call(api, "spend", "key-1")
-    with database.reading() as connection:
+    with connections.reading() as connection:
         (row,) = connection.execute(select(KEYS)).fetchall()
     assert re.fullmatch(r"[0-9a-f]{64}", row.request_hash)
     assert (row.status, bytes(row.body)) == (200, b'[{"payer":"Unmistakable","points":-100}]')
@@ -242,12 +243,12 @@ class _Handled:
         handled = self
 
         @idempotent_endpoint(_Named)
-        def note(request: _Named, connection: database.Connection) -> Answer:
+        def note(request: _Named, connection: connections.Connection) -> Answer:
             """Notes a name."""
             handled.runs += 1
             row = {"trigger_name": "effect", "idempotency_key": f"{request.name}-{handled.runs}"}
             connection.execute(
-                insert(KEYS), {**row, "request_hash": "0" * 64, "created_at": timestamp(datetime.now(UTC))}
+                insert(KEYS), {**row, "request_hash": "0" * 64, "created_at": format_timestamp(datetime.now(UTC))}
             )
             outcome = next(handled.outcomes, Answer({"run": handled.runs}, 202))
             if isinstance(outcome, Exception):
@@ -470,20 +471,20 @@ def _keep_aged(count: int, *, hours: float) -> list[str]:
     row = {"trigger_name": "spend", "request_hash": "0" * 64, "status": 200, "body": b"[]"}
     keys = [f"{hours}-{number}" for number in range(count)]
     rows = [
-        {**row, "idempotency_key": key, "created_at": timestamp(eldest + timedelta(seconds=number))}
+        {**row, "idempotency_key": key, "created_at": format_timestamp(eldest + timedelta(seconds=number))}
         for number, key in enumerate(keys)
     ]
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.execute(insert(KEYS), rows[::-1])
     return keys
 
 
 def test_expired_keys_leave_with_later_writes_oldest_first_and_not_allat_once(api: Any) -> None:
-    expired = _keep_aged(2 * SWEPT_AT_ONCE + 50, hours=30)
+    expired = _keep_aged(2 * SWEEP_LIMIT + 50, hours=30)
     unexpired = _keep_aged(3, hours=23)
     for number in range(4):
         assert _call(api, "addTransaction", f"new-{number}").status_code == 201
-        left = expired[(number + 1) * SWEPT_AT_ONCE :]
+        left = expired[(number + 1) * SWEEP_LIMIT :]
         new = [f"new-{earlier}" for earlier in range(number + 1)]
         assert [key for _, key in _keys()] == [*left[::-1], *unexpired[::-1], *new]
     assert _call(api, "spend", unexpired[0]).status_code == 409  # known, and of another request
@@ -492,7 +493,7 @@ def test_expired_keys_leave_with_later_writes_oldest_first_and_not_allat_once(ap
 def test_an_expired_key_is_free_though_older_ones_leave_before_it(api: Any) -> None:
     first = _call(api, "addTransaction", "key-1")
     _age(hours=25)
-    _keep_aged(2 * SWEPT_AT_ONCE, hours=30)
+    _keep_aged(2 * SWEEP_LIMIT, hours=30)
     second = _call(api, "addTransaction", "key-1", points=5)
     assert (second.status_code, second.json()["points"]) == (201, 5)
     assert _content(_call(api, "addTransaction", "key-1", points=5)) == _content(second) != _content(first)
@@ -507,19 +508,19 @@ def test_an_answer_that_is_given_again_lets_expired_keys_leave_too(api: Any) -> 
 
 
 def test_a_key_expires_at_the_end_of_its_time_and_not_before(app_database: None) -> None:
-    def claim(now: str, expired_at: str) -> KeptAnswer | None:
+    def claim(now: str, expired_at: str) -> StoredResponse | None:
         key = Key("spend", "key-1")
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             kept = claim_key(connection, key, request_hash="0" * 64, now=now, expired_at=expired_at)
             if kept is None:
-                keep_answer(connection, key, KeptAnswer("0" * 64, 200, b"[]"))
+                store_response(connection, key, StoredResponse("0" * 64, 200, b"[]"))
         return kept
 
     first, second = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
     assert claim(first, "2025-12-31T00:00:00.000000Z") is None
-    assert claim(second, "2025-12-31T23:59:59.999999Z") == KeptAnswer("0" * 64, 200, b"[]")
+    assert claim(second, "2025-12-31T23:59:59.999999Z") == StoredResponse("0" * 64, 200, b"[]")
     assert claim(second, first) is None
-    with database.reading() as connection:
+    with connections.reading() as connection:
         assert connection.execute(select(KEYS.c.created_at)).scalars().all() == [second]
 
 
@@ -546,7 +547,7 @@ def test_without_a_key_no_statement_touches_the_keys_and_with_one_there_are_thre
 
 def test_expired_keys_cost_one_statement_however_many_they_are(api: Any, statements: list[str]) -> None:
     _call(api, "addTransaction")
-    _keep_aged(SWEPT_AT_ONCE, hours=30)
+    _keep_aged(SWEEP_LIMIT, hours=30)
     statements.clear()
     _call(api, "addTransaction", "key-1")
     assert len(statements) == 8
@@ -568,9 +569,9 @@ def test_nobodys_key_is_in_the_log(api: Any, caplog: Any) -> None:
 def test_a_flush_forgets_the_keys_of_its_service_and_no_other(api: Any) -> None:
     first = _call(api, "addTransaction", "key-1")
     _call(api, "spend", "key-1")
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         row = {"trigger_name": "other", "idempotency_key": "key-1", "request_hash": "0" * 64}
-        connection.execute(insert(KEYS), {**row, "created_at": timestamp(datetime.now(UTC))})
+        connection.execute(insert(KEYS), {**row, "created_at": format_timestamp(datetime.now(UTC))})
     assert api.post("flushDB").status_code == 200
     assert _keys() == [("other", "key-1")]
     assert _balance(api) == {}
@@ -591,8 +592,8 @@ def test_a_flush_that_is_refused_forgets_no_key(api: Any, monkeypatch: pytest.Mo
 def test_a_kept_answer_outlives_the_engine(api: Any, database_file: Path, trigger: str) -> None:
     _call(api, "addTransaction")
     first = _call(api, trigger, "key-1")
-    database.close()
-    database.connect(f"sqlite:///{database_file}?timeout=10", threads=8)
+    connections.close()
+    connections.connect(f"sqlite:///{database_file}?timeout=10", threads=8)
     before = _stored()
     assert _content(_call(api, trigger, "key-1")) == _content(first)
     assert _stored() == before
@@ -632,7 +633,7 @@ class _Server:
             return made
 
         reader = engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
-        database.connect_engines(reader, engine(), retry_seconds=5)
+        connections.connect_engines(reader, engine(), retry_seconds=5)
 
     def meet(self, driver: Any, statement: str, *_: Any) -> None:
         self.executed.append(statement)
@@ -691,7 +692,7 @@ def test_a_claim_that_loses_every_race_is_a_409_and_nothing_is_kept(server: _Ser
 
     server.at[CLAIM] = lose
     assert _code(_call(api, "addTransaction", "key-1")) == "lost-race"
-    assert len(tries) == database.RACE_TRIES
+    assert len(tries) == retries.MAX_RACE_ATTEMPTS
     server.at.clear()
     assert _stored() == (0, 0, 0)
 

@@ -23,7 +23,7 @@ from sqlmodel import SQLModel
 
 import function_app
 import settings
-from persistence import database
+from persistence.database import connections
 from persistence.points import BALANCES, LEDGER, SPENDS, TRANSACTIONS
 
 MOST = 2**63 - 1
@@ -80,7 +80,7 @@ class Ledger:
     def tables() -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table but those of the users, in the order of the keys."""
         tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in ("users", "managers")]
-        with database.reading() as connection:
+        with connections.reading() as connection:
             return {
                 table.name: [tuple(row) for row in connection.execute(select(table).order_by(table.c.id))]
                 for table in tables
@@ -310,7 +310,7 @@ def test_an_add_answers_201_and_the_stored_transaction_with_its_id(ledger: Ledge
         "id": added["id"], "payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00.000000Z",
     }  # fmt: skip
     assert ledger.add("DANNON", -300, 1)["points"] == -300
-    with database.reading() as connection:
+    with connections.reading() as connection:
         stored = connection.execute(select(TRANSACTIONS.c.transaction_id, TRANSACTIONS.c.occurred_at)).first()
     assert stored == (added["id"], added["timestamp"])
 
@@ -668,7 +668,7 @@ def built(tmp_path: Path) -> Iterator[func.FunctionApp]:
             settings.current(), database_url=f"sqlite:///{tmp_path}/built.db", services=("points",), health_check=False
         )
     )
-    database.close()
+    connections.close()
 
 
 def test_the_four_triggers_and_their_description_have_their_routes_and_methods_and_ask_for_a_function_key(

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import ConflictError, InvalidError, NotFoundError, Violation
-from domain.instants import timestamp
+from domain.timestamps import format_timestamp
 from domain.users import (
     FULL_NAME_MAX,
     PAN_HOLDER_TYPES,
@@ -593,18 +593,18 @@ aware_times = st.datetimes(
     ],
 )
 def test_a_timestamp_is_utc_with_microseconds_and_z(now: datetime, text: str) -> None:
-    assert timestamp(now) == text
+    assert format_timestamp(now) == text
 
 
 @given(aware_times, aware_times)
 @settings(max_examples=150)
 def test_timestamps_have_27_characters_sort_as_time_does_and_round_trip(one: datetime, other: datetime) -> None:
-    first, second = timestamp(one), timestamp(other)
+    first, second = format_timestamp(one), format_timestamp(other)
     assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", first)
     assert len(first) == 27
     assert (first < second, first == second) == (one < other, one == other)
     assert datetime.fromisoformat(first) == one
-    assert timestamp(datetime.fromisoformat(first)) == first
+    assert format_timestamp(datetime.fromisoformat(first)) == first
 
 
 def test_a_new_user_is_active_and_was_never_updated() -> None:

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from domain.errors import LostRaceError, UnavailableError
-from persistence import database
+from persistence.database import clauses, connection_string, connections, errors
+from persistence.database.errors import LostRaceError, UnavailableError
 from persistence.users import _LOAD, _LOAD_WITH_MANAGER, USERS
 from settings import SettingsError
 
@@ -27,7 +27,7 @@ ODBC = (
 
 
 def test_an_odbc_connection_string_as_the_portal_shows_it_reaches_the_driver_as_it_is() -> None:
-    url = database.parse_database_url(ODBC)
+    url = connection_string.parse_database_url(ODBC)
     assert url.drivername == "mssql+pyodbc"
     arguments, _ = SQL_SERVER.create_connect_args(url)
     assert arguments == (ODBC,)
@@ -35,12 +35,12 @@ def test_an_odbc_connection_string_as_the_portal_shows_it_reaches_the_driver_as_
 
 def test_a_password_may_look_like_a_url() -> None:
     text = "Server=x;Driver={ODBC Driver 18 for SQL Server};Pwd=a://b"
-    assert database.parse_database_url(text).query["odbc_connect"] == text
+    assert connection_string.parse_database_url(text).query["odbc_connect"] == text
 
 
 @pytest.mark.parametrize("url", ["mssql+pyodbc://server/rollbook?driver=ODBC+Driver+18+for+SQL+Server", "sqlite:///x"])
 def test_a_sqlalchemy_url_is_taken(url: str) -> None:
-    assert database.parse_database_url(url).render_as_string(hide_password=False) == url
+    assert connection_string.parse_database_url(url).render_as_string(hide_password=False) == url
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_sqlalchemy_url_is_taken(url: str) -> None:
 )
 def test_another_url_is_refused_and_its_password_is_not_shown(text: str, told: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        database.parse_database_url(text)
+        connection_string.parse_database_url(text)
     assert told in str(caught.value)
     assert "DATABASE_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -72,13 +72,13 @@ def test_a_file_that_cannot_be_a_database_is_refused(tmp_path: Path, content: by
     if content:
         path.write_bytes(content)
     with pytest.raises(SettingsError, match="DATABASE_URL names a file that cannot be used as a database"):
-        database.connect(f"sqlite:///{path}", threads=1)
-    database.close()
+        connections.connect(f"sqlite:///{path}", threads=1)
+    connections.close()
 
 
 def test_no_error_repeats_the_parameters_of_its_statement(database_file: Path) -> None:
     assert database_file.exists()
-    with pytest.raises(OperationalError) as caught, database.reading() as connection:
+    with pytest.raises(OperationalError) as caught, connections.reading() as connection:
         connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Unmistakable"})
     assert "Unmistakable" not in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_no_error_repeats_the_parameters_of_its_statement(database_file: Path) -
 @pytest.mark.parametrize("masked", [{"mob_num": "XXXXXX3210"}, {"pan_num": "XXXXXX234F"}])
 def test_a_masked_value_is_never_stored(api: Any, masked: dict[str, str]) -> None:
     user = api.create()
-    with pytest.raises((IntegrityError, LostRaceError)), database.transaction() as connection:
+    with pytest.raises((IntegrityError, LostRaceError)), connections.transaction() as connection:
         connection.execute(update(USERS).values(masked))
     assert api.get() == [user]
 
@@ -94,7 +94,7 @@ def test_a_masked_value_is_never_stored(api: Any, masked: dict[str, str]) -> Non
 def test_without_the_driver_manager_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyodbc", None)  # as if its import failed
     with pytest.raises(SettingsError, match="install unixODBC"):
-        database.connect(ODBC, threads=1)
+        connections.connect(ODBC, threads=1)
 
 
 class _DriverError(Exception):
@@ -125,7 +125,7 @@ def _driver_error(kind: type[DBAPIError], state: str, text: str) -> DBAPIError:
     ],
 )
 def test_an_error_has_the_code_of_its_driver(error: Exception, expected: str) -> None:
-    assert database.error_code(error) == expected
+    assert errors.error_code(error) == expected
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_error_has_the_code_of_its_driver(error: Exception, expected: str) ->
 @pytest.mark.usefixtures("database_file")
 def test_a_fault_of_sql_server_is_a_lost_race_an_absence_or_an_error(state: str, text: str, refusal: Any) -> None:
     def work() -> None:
-        with database.transaction():
+        with connections.transaction():
             raise _driver_error(OperationalError, state, text)
 
     with pytest.raises(refusal):
@@ -158,7 +158,7 @@ def test_a_fault_of_sql_server_is_a_lost_race_an_absence_or_an_error(state: str,
 
 @pytest.mark.usefixtures("database_file")
 def test_an_exhausted_pool_is_an_absence() -> None:
-    with pytest.raises(UnavailableError), database.reading():
+    with pytest.raises(UnavailableError), connections.reading():
         raise PoolTimeoutError
 
 
@@ -185,14 +185,14 @@ def test_sql_server_gets_times_without_a_zone_and_answers_them_with_it() -> None
 
 
 def test_a_list_of_any_length_is_one_parameter_in_both_engines() -> None:
-    statement = select(USERS.c.id).where(database.is_one_of(USERS.c.user_id, "ids"))
+    statement = select(USERS.c.id).where(clauses.in_json_array(USERS.c.user_id, "ids"))
     on_sql_server = statement.compile(dialect=SQL_SERVER)
     assert "SELECT CAST(anon_1.value AS UNIQUEIDENTIFIER) AS value \nFROM OPENJSON(:ids)" in str(on_sql_server)
     assert list(on_sql_server.params) == ["ids"]
 
 
 def test_a_page_is_cut_in_both_engines() -> None:
-    statement = database.first_rows(select(USERS.c.id).order_by(USERS.c.id))
+    statement = clauses.limit_rows(select(USERS.c.id).order_by(USERS.c.id))
     assert str(statement.compile(dialect=SQL_SERVER)).strip().endswith("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY")
 
 

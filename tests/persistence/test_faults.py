@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from domain.errors import LostRaceError, UnavailableError
 from domain.users import UpdatePlan
-from persistence import database
+from persistence.database import connections, retries
+from persistence.database.errors import LostRaceError, UnavailableError
 from persistence.users import save_update
 
 
@@ -29,7 +29,7 @@ def _is_unavailable(response: Any) -> bool:
 @pytest.fixture
 def impatient_api(api: Any, database_file: Path) -> Any:
     """The app over a database whose lock it waits for a tenth of a second only."""
-    database.connect(f"sqlite:///{database_file}?timeout=0.1", threads=8)
+    connections.connect(f"sqlite:///{database_file}?timeout=0.1", threads=8)
     return api
 
 
@@ -52,7 +52,7 @@ def test_a_writer_that_waits_too_long_for_another_one_is_a_503(impatient_api: An
     holds, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with database.transaction():
+        with connections.transaction():
             holds.set()
             may_end.wait(30)
 
@@ -88,11 +88,11 @@ def test_a_full_disk_is_a_503_that_changes_nothing_and_reads_go_on(
     connection = sqlite3.connect(database_file)
     (small_disk[0],) = connection.execute("PRAGMA page_count").fetchone()
     connection.close()
-    database.connect(f"sqlite:///{database_file}", threads=8)
+    connections.connect(f"sqlite:///{database_file}", threads=8)
     assert _is_unavailable(api.update([user["user_id"] for user in users], manager_id=managers[1]))
     assert api.get() == users
     small_disk[0] = 1_000_000
-    database.connect(f"sqlite:///{database_file}", threads=8)
+    connections.connect(f"sqlite:///{database_file}", threads=8)
     assert api.update([user["user_id"] for user in users], manager_id=managers[1]).status_code == 200
     assert len(api.get()) == 400
 
@@ -101,7 +101,7 @@ def test_an_error_inside_a_transaction_rolls_it_back_and_frees_the_lock(api: Any
     user = api.create()
 
     def fail() -> None:
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             connection.exec_driver_sql("DELETE FROM users")
             raise ZeroDivisionError
 
@@ -115,7 +115,7 @@ def test_a_connection_that_broke_inside_a_transaction_does_not_meet_the_next_wri
     user = api.create()
 
     def fail() -> None:
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             connection.exec_driver_sql("DELETE FROM users")
             connection.connection.driver_connection.close()  # type: ignore[union-attr]
             connection.exec_driver_sql("DELETE FROM users")
@@ -147,8 +147,8 @@ def test_a_lost_race_is_tried_again_a_few_times_and_then_refused() -> None:
         raise LostRaceError
 
     with pytest.raises(LostRaceError) as caught:
-        database.retrying(lose)
-    assert len(tries) == database.RACE_TRIES
+        retries.run_with_retries(lose)
+    assert len(tries) == retries.MAX_RACE_ATTEMPTS
     assert caught.value.code == "lost-race"
 
 
@@ -160,12 +160,12 @@ def test_a_race_that_is_lost_once_is_won_the_second_time() -> None:
             raise error
         return "won"
 
-    assert database.retrying(lose_once) == "won"
+    assert retries.run_with_retries(lose_once) == "won"
 
 
 def test_a_foreign_key_that_is_gone_is_a_lost_race(database_file: Path) -> None:
     assert database_file.exists()
-    with pytest.raises(LostRaceError), database.transaction() as connection:
+    with pytest.raises(LostRaceError), connections.transaction() as connection:
         connection.exec_driver_sql(
             "INSERT INTO users (user_id, version, manager_id, full_name, mob_num, pan_num, created_at, is_active) "
             "VALUES ('1', 1, 'nobody', 'x', '9876543210', 'ABCPE1234F', '2026', 1)"
@@ -174,7 +174,7 @@ def test_a_foreign_key_that_is_gone_is_a_lost_race(database_file: Path) -> None:
 
 def test_a_duplicate_key_that_nobody_names_is_a_lost_race(api: Any) -> None:
     api.create()
-    with pytest.raises(LostRaceError), database.transaction() as connection:
+    with pytest.raises(LostRaceError), connections.transaction() as connection:
         connection.exec_driver_sql(
             "INSERT INTO users (user_id, version, full_name, mob_num, pan_num, created_at, is_active) "
             "SELECT user_id, 2, full_name, mob_num, pan_num, created_at, 1 FROM users"
@@ -182,15 +182,15 @@ def test_a_duplicate_key_that_nobody_names_is_a_lost_race(api: Any) -> None:
 
 
 def test_without_a_database_there_is_no_connection() -> None:
-    database.close()
-    with pytest.raises(RuntimeError), database.reading():
+    connections.close()
+    with pytest.raises(RuntimeError), connections.reading():
         pass
 
 
 def test_a_writer_has_the_file_from_the_beginning_of_its_transaction(api: Any, database_file: Path) -> None:
     api.create()
     other = sqlite3.connect(database_file, timeout=0, isolation_level=None)
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.exec_driver_sql("SELECT 1")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
@@ -203,7 +203,7 @@ def test_a_row_that_is_not_as_it_was_loaded_is_a_lost_race(api: Any, managers: l
     user = api.create(manager_id=managers[0])
 
     def save() -> None:
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             save_update(connection, plan, {"manager_id": managers[1]}, now="2026-01-01T00:00:00.000000Z")
 
     with pytest.raises(LostRaceError):
@@ -227,11 +227,11 @@ def test_a_reading_connection_that_broke_does_not_meet_the_next_call(database_fi
     assert database_file.exists()
 
     def read() -> int:
-        with database.reading() as connection:
+        with connections.reading() as connection:
             return int(connection.exec_driver_sql("SELECT COUNT(*) FROM managers").scalar_one())
 
     assert read() == 5
-    with database.reading() as connection:
+    with connections.reading() as connection:
         connection.connection.driver_connection.close()  # type: ignore[union-attr]
     with pytest.raises(UnavailableError):
         read()

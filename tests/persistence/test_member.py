@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine
 
 import settings
 from persistence import __main__ as program
-from persistence import database
+from persistence.database import connections
 from persistence.scripts import SQL, ScriptFailedError, add_member, split_batches
 from tests.tsql import check_tsql
 
@@ -89,9 +89,9 @@ def server() -> Iterator[Server]:
             _initialize=False,
         )
 
-    database.connect_engines(engine(), engine(), retry_seconds=5)
+    connections.connect_engines(engine(), engine(), retry_seconds=5)
     yield server
-    database.close()
+    connections.close()
 
 
 def _fault(number: str) -> sqlite3.OperationalError:
@@ -282,7 +282,7 @@ def on_a_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     def connect_as(configured: settings.Settings) -> None:
         assert configured.db_retry_seconds == 180
 
-    monkeypatch.setattr(database, "connect_as", connect_as)  # the engines are there already
+    monkeypatch.setattr(connections, "connect_from_settings", connect_as)  # the engines are there already
     monkeypatch.setattr(sys, "argv", ["persistence", "--member", f"rollbook-app={CLIENT_ID}"])
     return server
 
@@ -295,7 +295,7 @@ def test_the_member_is_made_after_the_scripts_and_told_of(
     program.main()
     assert capsys.readouterr() == ("the scripts\nrollbook-app: member of rollbook_app\n", "")
     assert len(on_a_server.told) == 5
-    assert database._database is None
+    assert connections.engines() == ()
 
 
 def test_a_member_that_the_server_does_not_take_is_not_told_of(
@@ -306,4 +306,4 @@ def test_a_member_that_the_server_does_not_take_is_not_told_of(
     with pytest.raises(SystemExit, match=r"^Stopped: member\.sql failed: .*\(15247\)"):
         program.main()
     assert capsys.readouterr().out == ""
-    assert database._database is None
+    assert connections.engines() == ()

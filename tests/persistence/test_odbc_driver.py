@@ -31,8 +31,8 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from sqlalchemy import text
 
-from domain.errors import OutcomeUnknownError, TransientError, UnavailableError
-from persistence import database
+from persistence.database import connection_string, connections, retries, sqlserver
+from persistence.database.errors import OutcomeUnknownError, TransientError, UnavailableError
 from settings import SettingsError
 from tests.programs import PATIENCE, PROJECT, refused_start
 
@@ -102,7 +102,7 @@ def odbc(driver_file: Path) -> Iterator[Callable[..., str]]:
         return _odbc(**{"Driver": f"{{{driver_file}}}", **HIDDEN, **keywords})
 
     yield connection_string
-    database.close()
+    connections.close()
 
 
 # ---- places where no SQL Server answers
@@ -320,20 +320,20 @@ def test_a_driver_that_is_not_installed_is_one_sentence_at_the_start(installed: 
 
 
 def test_a_url_without_a_driver_gets_microsofts() -> None:
-    keywords = database.read_odbc(database.parse_database_url("mssql+pyodbc://user:secret@server/db"))
+    keywords = connection_string.read_odbc(connection_string.parse_database_url("mssql+pyodbc://user:secret@server/db"))
     assert keywords == {"driver": f"{{{NAME}}}", "server": "server", "database": "db", "uid": "user", "pwd": "secret"}
 
 
 def test_a_password_in_braces_keeps_its_semicolons_and_braces() -> None:
-    url = database.parse_database_url("Driver=X;PWD={a;b}}c=d;};Server=s")
-    assert database.read_odbc(url) == {"driver": "X", "pwd": "{a;b}}c=d;}", "server": "s"}
-    url = database.parse_database_url("mssql+pyodbc://user:a%3Bb%7Dc@server/db")
-    assert database.read_odbc(url).items() >= {"uid": "user", "pwd": "{a;b}}c}"}.items()
+    url = connection_string.parse_database_url("Driver=X;PWD={a;b}}c=d;};Server=s")
+    assert connection_string.read_odbc(url) == {"driver": "X", "pwd": "{a;b}}c=d;}", "server": "s"}
+    url = connection_string.parse_database_url("mssql+pyodbc://user:a%3Bb%7Dc@server/db")
+    assert connection_string.read_odbc(url).items() >= {"uid": "user", "pwd": "{a;b}}c}"}.items()
 
 
 def test_of_a_keyword_that_stands_there_twice_the_first_counts_as_it_does_for_the_driver() -> None:
-    url = database.parse_database_url("Driver=X;Server=s;UID=first;uid=second")
-    assert database.read_odbc(url)["uid"] == "first"
+    url = connection_string.parse_database_url("Driver=X;Server=s;UID=first;uid=second")
+    assert connection_string.read_odbc(url)["uid"] == "first"
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_of_a_keyword_that_stands_there_twice_the_first_counts_as_it_does_for_th
 @pytest.mark.parametrize("form", ["Driver=X;Server=s;PWD=secret;Encrypt={}", "mssql+pyodbc://u:secret@s/d?Encrypt={}"])
 def test_a_connection_that_is_not_encrypted_is_refused(form: str, value: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL says Encrypt=") as caught:
-        database.connect(form.replace("{}", value), threads=1)
+        connections.connect(form.replace("{}", value), threads=1)
     assert "secret" not in str(caught.value)
 
 
@@ -351,7 +351,7 @@ def test_a_connection_that_is_not_encrypted_is_refused(form: str, value: str) ->
 def test_on_azure_a_certificate_that_is_not_checked_is_refused(value: str) -> None:
     connection_string = f"Driver=X;Server=s;PWD=secret;Encrypt=yes;TrustServerCertificate={value}"
     with pytest.raises(SettingsError, match="DATABASE_URL says TrustServerCertificate=yes") as caught:
-        database.connect(connection_string, threads=1, on_azure=True)
+        connections.connect(connection_string, threads=1, on_azure=True)
     assert "secret" not in str(caught.value)
 
 
@@ -372,8 +372,8 @@ def test_the_driver_takes_the_connection_string_and_asks_for_encryption(
 
 
 def _expect_encrypted_login(connection_string: str, hanging: Hanging) -> None:
-    database.connect(connection_string, threads=1)
-    with pytest.raises(TransientError), database.reading():
+    connections.connect(connection_string, threads=1)
+    with pytest.raises(TransientError), connections.reading():
         pass
     assert set(hanging.encryption) == {ENCRYPT_ON}
 
@@ -468,35 +468,35 @@ def _absence() -> Exception:
 
 
 def _read() -> None:
-    with database.reading() as connection:
+    with connections.reading() as connection:
         connection.execute(text("SELECT 1"))
 
 
 def _write() -> None:
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.execute(text("UPDATE users SET version = 2"))
 
 
 def _logged_in(driver: Driver) -> dict[str, str]:
     """The keywords of the last login."""
-    return database.read_odbc(database.parse_database_url(driver.logins[-1].text))
+    return connection_string.read_odbc(connection_string.parse_database_url(driver.logins[-1].text))
 
 
 def test_encryption_is_asked_for_where_the_connection_string_does_not(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(), threads=1)
+    connections.connect(odbc(), threads=1)
     _read()
     assert _logged_in(driver)["encrypt"] == "yes"
     assert f"pwd={HIDDEN['PWD']};" in driver.logins[-1].text + ";"
 
 
 def test_off_azure_a_certificate_need_not_be_checked(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(TrustServerCertificate="yes"), threads=1)
+    connections.connect(odbc(TrustServerCertificate="yes"), threads=1)
     _read()
     assert _logged_in(driver)["trustservercertificate"] == "yes"
 
 
 def test_a_managed_identity_is_the_drivers_business(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(Authentication="ActiveDirectoryMsi", UID="some-client-id", PWD=None), threads=1)
+    connections.connect(odbc(Authentication="ActiveDirectoryMsi", UID="some-client-id", PWD=None), threads=1)
     _read()
     keywords = _logged_in(driver)
     assert keywords["authentication"] == "ActiveDirectoryMsi"
@@ -510,24 +510,22 @@ def test_a_url_without_a_user_may_name_an_authentication(
 ) -> None:
     for authentication in ("ActiveDirectoryMsi", "ActiveDirectoryDefault"):
         try:
-            database.connect(f"mssql+pyodbc://server/db?driver={driver_file}&{keyword}={authentication}", threads=1)
+            connections.connect(f"mssql+pyodbc://server/db?driver={driver_file}&{keyword}={authentication}", threads=1)
             _read()
         finally:
-            database.close()
+            connections.close()
         assert "trusted_connection" not in _logged_in(driver)  # the driver takes one way of logging in
     assert len(credential.asked) == 1
 
 
 def test_a_pool_has_a_connection_for_every_thread_and_keeps_it(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(), threads=3, recycle_seconds=77)
-    for block in (database.reading, database.transaction):
+    connections.connect(odbc(), threads=3, recycle_seconds=77)
+    for block in (connections.reading, connections.transaction):
         for _ in range(2):
             with block(), block(), block():
                 pass
     assert len(driver.logins) == 6
-    engines = database._connected()
-    assert isinstance(engines, database._SqlServer)
-    for engine in (engines.reader, engines.writer):
+    for engine in connections.engines():
         assert engine.pool.size() == 3  # type: ignore[attr-defined]
         assert engine.pool._max_overflow == 0  # type: ignore[attr-defined]
         assert engine.pool._recycle == 77
@@ -536,7 +534,7 @@ def test_a_pool_has_a_connection_for_every_thread_and_keeps_it(odbc: Callable[..
 
 
 def test_a_result_that_is_read_in_part_cannot_end_a_transaction(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(), threads=1)
+    connections.connect(odbc(), threads=1)
     _read()
     assert "SET XACT_ABORT OFF" not in driver.statements
     _write()
@@ -546,11 +544,11 @@ def test_a_result_that_is_read_in_part_cannot_end_a_transaction(odbc: Callable[.
 
 def test_nothing_is_sent_to_test_or_to_reset_a_connection(odbc: Callable[..., str], driver: Driver) -> None:
     def fail() -> None:
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             connection.execute(text("UPDATE users SET version = 2"))
             raise LookupError
 
-    database.connect(odbc(), threads=1)
+    connections.connect(odbc(), threads=1)
     for work in (_read, _write):  # SQLAlchemy asks each new server who it is
         work()
     driver.sent.clear()
@@ -567,7 +565,7 @@ def test_nothing_is_sent_to_test_or_to_reset_a_connection(odbc: Callable[..., st
 
 
 def test_a_connection_that_is_lost_while_it_commits_is_closed(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(), threads=1)
+    connections.connect(odbc(), threads=1)
     _write()
     driver.sent.clear()
     driver.fault = _absence()
@@ -577,7 +575,7 @@ def test_a_connection_that_is_lost_while_it_commits_is_closed(odbc: Callable[...
 
 
 def test_statements_have_a_time_limit(odbc: Callable[..., str], driver: Driver) -> None:
-    database.connect(odbc(), threads=1, retry_seconds=9)
+    connections.connect(odbc(), threads=1, retry_seconds=9)
     _read()
     _write()
     assert [connection.timeout for connection in driver.connections] == [9, 9]
@@ -587,7 +585,7 @@ def test_statements_have_a_time_limit(odbc: Callable[..., str], driver: Driver) 
 def test_the_statements_with_which_sqlalchemy_asks_a_new_server_have_a_time_limit_too(
     odbc: Callable[..., str], driver: Driver
 ) -> None:
-    database.connect(odbc(), threads=1, retry_seconds=9)
+    connections.connect(odbc(), threads=1, retry_seconds=9)
     _read()
     assert len(driver.limits) > 1
     assert set(driver.limits) == {9}
@@ -597,18 +595,18 @@ def test_the_statements_with_which_sqlalchemy_asks_a_new_server_have_a_time_limi
 def test_a_login_never_takes_longer_than_what_is_left_of_the_budget(
     odbc: Callable[..., str], driver: Driver, budget: int
 ) -> None:
-    database.connect(odbc(), threads=1, retry_seconds=budget)
+    connections.connect(odbc(), threads=1, retry_seconds=budget)
     if budget == 3:
         driver.fault = _absence()
     started = time.monotonic()
     if driver.fault is None:
-        database.retrying(_read)
+        retries.run_with_retries(_read)
     else:
         with pytest.raises(TransientError):
-            database.retrying(_read)
+            retries.run_with_retries(_read)
     assert driver.logins
     for login in driver.logins:
-        assert 1 <= login.timeout <= database.LOGIN_SECONDS
+        assert 1 <= login.timeout <= sqlserver.LOGIN_SECONDS
         assert isinstance(login.timeout, int)
         assert login.at - started + login.timeout < budget + 1  # its least is a whole second
     if driver.fault is not None:
@@ -653,7 +651,7 @@ def own_login(odbc: Callable[..., str]) -> str:
 def test_every_login_gets_a_token_that_is_asked_for_then(
     own_login: str, driver: Driver, credential: type[Credential]
 ) -> None:
-    database.connect(own_login, threads=1)
+    connections.connect(own_login, threads=1)
     assert credential.asked == []
     _read()
     _read()
@@ -669,7 +667,7 @@ def test_every_login_gets_a_token_that_is_asked_for_then(
 def test_a_developers_own_login_may_stand_in_braces(
     odbc: Callable[..., str], driver: Driver, credential: type[Credential]
 ) -> None:
-    database.connect(odbc(Authentication="{ActiveDirectoryDefault}", UID=None, PWD=None), threads=1)
+    connections.connect(odbc(Authentication="{ActiveDirectoryDefault}", UID=None, PWD=None), threads=1)
     _read()
     assert "authentication" not in _logged_in(driver)
     assert len(credential.asked) == 1
@@ -681,7 +679,7 @@ def test_a_developers_own_login_beside_another_one_is_refused(
     odbc: Callable[..., str], keywords: dict[str, None]
 ) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL says Authentication=ActiveDirectoryDefault"):
-        database.connect(odbc(Authentication="ActiveDirectoryDefault", **keywords), threads=1)
+        connections.connect(odbc(Authentication="ActiveDirectoryDefault", **keywords), threads=1)
 
 
 def test_the_driver_takes_a_token(own_login: str, hanging: Hanging, credential: type[Credential]) -> None:
@@ -694,9 +692,9 @@ def test_a_developer_without_a_login_gets_a_503_that_says_so(
     own_login: str, driver: Driver, credential: type[Credential]
 ) -> None:
     credential.fault = ClientAuthenticationError("no credential of secret@example.com worked")
-    database.connect(own_login, threads=1)
+    connections.connect(own_login, threads=1)
     with pytest.raises(UnavailableError) as caught:
-        database.retrying(_read)
+        retries.run_with_retries(_read)
     assert caught.value.code == "database-login"
     assert "secret" not in caught.value.detail
     assert len(credential.asked) == 1  # it would not be another one a moment later
@@ -708,4 +706,4 @@ def test_without_azure_identity_one_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)  # as if its import failed
     with pytest.raises(SettingsError, match="pip install azure-identity"):
-        database.connect(own_login, threads=1)
+        connections.connect(own_login, threads=1)

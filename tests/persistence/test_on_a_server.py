@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import inspect
 
 import settings
-from persistence import database
+from persistence.database import connections
 from persistence.scripts import SQL, ScriptFailedError, apply_scripts
 
 pytestmark = pytest.mark.skipif(
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 def _as_reader(*statements: str) -> tuple[Any, ...]:
     """What a user without a login, who may read users, sees of the only user after these statements."""
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         for statement in (
             "CREATE USER rollbook_reader WITHOUT LOGIN",
             "GRANT SELECT ON dbo.users TO rollbook_reader",
@@ -60,5 +60,5 @@ def test_a_script_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "users" / "900_half.sql").write_text(script, "utf-8")
     with pytest.raises(ScriptFailedError, match="900_half"):
         apply_scripts(tmp_path, ["users"], lambda _: None)
-    with database.reading() as connection:
+    with connections.reading() as connection:
         assert "rollbook_half" not in inspect(connection).get_table_names()

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from domain.instants import timestamp
-from persistence import database
+from domain.timestamps import format_timestamp
+from persistence.database import connections
 from persistence.points import BALANCES, LEDGER, SPENDS, TRANSACTIONS
 
 AT = "2020-10-31T10:00:00.000000Z"
@@ -25,7 +25,7 @@ def store_lots(payers: int, lots: int) -> None:
 
     The last one to arrive is the oldest.
     """
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         totals = [len(range(payer, lots, payers)) for payer in range(payers)]
         balances = [
             {"id": number, "payer": f"P{number}", "total": total, "outstanding_debit": 0}
@@ -37,7 +37,7 @@ def store_lots(payers: int, lots: int) -> None:
                 "payer_id": number % payers,
                 "points": 1,
                 "points_left": 1,
-                "occurred_at": timestamp(datetime(2020, 10, 31, tzinfo=UTC) - timedelta(seconds=number)),
+                "occurred_at": format_timestamp(datetime(2020, 10, 31, tzinfo=UTC) - timedelta(seconds=number)),
                 "recorded_at": AT,
             }
             for number in range(lots)
@@ -71,7 +71,7 @@ def test_a_spend_costs_five_statements_however_many_lots_and_payers_it_touches(
     count_statements()
     assert len(spend(api, lots)) == payers
     assert count_statements() == 5  # lock, lots, and three writes
-    with database.reading() as connection:
+    with connections.reading() as connection:
         assert connection.execute(select(func.count()).where(TRANSACTIONS.c.points_left == 0)).scalar_one() == lots
         assert connection.execute(select(func.count()).select_from(SPENDS)).scalar_one() == payers
 
@@ -172,7 +172,7 @@ def test_a_balance_reads_no_transaction_and_sorts_nothing(api: Any, plans: Plans
 @pytest.fixture
 def writer(database_file: Path) -> sqlite3.Connection:
     """The connection of the driver on which every transaction runs."""
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     assert type(driver) is sqlite3.Connection
     return driver
@@ -252,14 +252,14 @@ def test_what_was_emptied_is_not_read_again(api: Any, writer: sqlite3.Connection
 )
 def test_the_tables_refuse_what_is_below_zero_and_a_second_grand_total(api: Any, statement: Any, name: str) -> None:
     assert add(api, "A", 5) == 201
-    with database.transaction() as connection, pytest.raises(IntegrityError, match=name):
+    with connections.transaction() as connection, pytest.raises(IntegrityError, match=name):
         connection.execute(statement)
     assert api.client.get("/balance").json() == {"A": 5}
 
 
 def test_the_tables_refuse_a_second_balance_of_one_payer(api: Any) -> None:
     assert add(api, "A", 5) == 201
-    with database.transaction() as connection, pytest.raises(IntegrityError):
+    with connections.transaction() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(BALANCES).values(payer="A", total=0, outstanding_debit=0))
 
 
@@ -267,5 +267,5 @@ def test_the_tables_refuse_a_second_balance_of_one_payer(api: Any) -> None:
 def test_the_tables_refuse_a_payer_whom_nobody_knows(api: Any, table: Any) -> None:
     values = {"payer_id": 5, "points": 1, "points_left": 1, "occurred_at": AT, "recorded_at": AT}
     values |= {"transaction_id": str(uuid.UUID(int=5)), "spend_id": str(uuid.UUID(int=5))}
-    with database.transaction() as connection, pytest.raises(IntegrityError):
+    with connections.transaction() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(table).values({column: values[column] for column in table.c.keys()[1:]}))

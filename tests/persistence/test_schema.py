@@ -18,8 +18,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlglot import exp
 from sqlmodel import SQLModel
 
-from persistence import database
-from persistence.idempotency import KEYS
+from persistence.database import connections
+from persistence.database.idempotency import KEYS
 from persistence.points import BALANCES, LEDGER, SPENDS, TRANSACTIONS
 from persistence.users import MANAGERS, SEED_MANAGERS, USERS
 
@@ -489,16 +489,16 @@ def test_the_embedded_database_checks_what_the_script_says_that_the_server_check
 def test_the_embedded_database_starts_with_the_first_rows_of_the_script(database_file: Path, folder: Folder) -> None:
     expected = {name: rows for name, (_, _, rows) in FIRST_ROWS.items()} | {"managers": SEED_MANAGERS}
     for table in folder.tables:
-        with database.reading() as connection:
+        with connections.reading() as connection:
             rows = [dict(row._mapping) for row in connection.execute(table.select())]
         assert rows == expected.get(table.name, [])
 
 
 def test_opening_the_embedded_database_again_leaves_the_ledger_as_it_is(database_file: Path) -> None:
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.execute(update(LEDGER).values(total=5))
     before = _dump(database_file)
-    database.connect(f"sqlite:///{database_file}", threads=8)
+    connections.connect(f"sqlite:///{database_file}", threads=8)
     assert _dump(database_file) == before
     assert 'INSERT INTO "points_ledger" VALUES(1,5);' in before
 
@@ -512,10 +512,10 @@ def test_opening_the_embedded_database_again_changes_nothing_and_a_retired_manag
     database_file: Path,
 ) -> None:
     retired = SEED_MANAGERS[0]["manager_id"]
-    with database.transaction() as connection:
+    with connections.transaction() as connection:
         connection.execute(update(MANAGERS).where(MANAGERS.c.manager_id == retired).values(is_active=False))
     before = _dump(database_file)
-    database.connect(f"sqlite:///{database_file}", threads=8)
+    connections.connect(f"sqlite:///{database_file}", threads=8)
     assert _dump(database_file) == before
     with closing(sqlite3.connect(database_file)) as plain:
         assert [row["is_active"] for row in _managers(plain, "managers")] == [False, True, True, True, False]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from persistence import database
+from persistence.database import connections
 from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, apply_scripts, split_batches
 
 PROJECT = SQL.parent
@@ -140,7 +140,7 @@ def server_file(database_file: Path) -> Path:
 
     writer = engine()
     event.listen(writer, "begin", _begin)
-    database.connect_engines(engine(isolation_level="AUTOCOMMIT"), writer, retry_seconds=5)
+    connections.connect_engines(engine(isolation_level="AUTOCOMMIT"), writer, retry_seconds=5)
     return database_file
 
 
@@ -216,7 +216,7 @@ def test_a_server_that_is_waking_up_is_waited_for(server_file: Path, folder: Pat
         if waiting:
             raise waiting.pop()
 
-    event.listen(database._connected().writer, "do_connect", meet)
+    event.listen(connections.engines()[1], "do_connect", meet)
     assert _apply(folder)[0] == "users/001_first.sql: done"
     assert waiting == []
     assert len(_recorded(server_file)) == 2

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
-from persistence import database
+from persistence.database import connections, retries
 
 NUMBERS = [
     "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
@@ -87,7 +87,7 @@ def faults(database_file: Path) -> Faults:
     def engine(**options: Any) -> Engine:
         return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_reset_on_return=None, **options)
 
-    database.connect_engines(
+    connections.connect_engines(
         engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True), engine(), retry_seconds=5
     )
     return faults
@@ -110,7 +110,7 @@ def test_a_fault_before_the_commit_is_tried_again_and_the_caller_does_not_notice
 ) -> None:
     user = api.create(manager_id=managers[0])
     if place == "connect":
-        database._connected().writer.dispose()  # type: ignore[union-attr]
+        connections.engines()[1].dispose()
     faults.waiting[place] = [code, code]
     assert api.update([user["user_id"]], manager_id=managers[1], full_name="New").status_code == 200
     assert faults.waiting[place] == []
@@ -160,7 +160,7 @@ def test_a_victim_of_a_deadlock_at_the_commit_is_tried_again(faults: Faults, api
 def test_a_fault_that_lasts_is_a_503_within_the_budget(
     faults: Faults, api: Any, database_file: Path, place: str
 ) -> None:
-    database._connected().writer.dispose()  # type: ignore[union-attr]
+    connections.engines()[1].dispose()
     faults.waiting[place] = ["40613"] * 10_000
     response = api.post("create_user", api.new_user())
     assert response.status_code == 503
@@ -177,7 +177,7 @@ def test_a_race_that_is_lost_every_time_is_a_409(faults: Faults, api: Any) -> No
     response = api.post("create_user", api.new_user())
     assert response.status_code == 409
     assert response.json()["type"] == "/problems/lost-race"
-    assert 100 - len(faults.waiting["execute"]) == database.RACE_TRIES
+    assert 100 - len(faults.waiting["execute"]) == retries.MAX_RACE_ATTEMPTS
 
 
 def test_a_dead_pooled_connection_costs_one_new_try_and_one_login(faults: Faults, api: Any) -> None:
@@ -214,7 +214,7 @@ def test_a_connection_that_cannot_roll_back_is_nobody_elses(faults: Faults, api:
 @pytest.mark.parametrize("code", ["10928", "40501", "HYT00"])
 def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, api: Any, code: str) -> None:
     def hold(depth: int) -> None:
-        with database.transaction() as connection:
+        with connections.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
             if depth:
                 hold(depth - 1)
@@ -228,7 +228,7 @@ def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, 
 
 
 def test_lost_races_and_other_faults_are_counted_apart(faults: Faults, api: Any) -> None:
-    faults.waiting["execute"] = ["40197"] * 3 + ["1205"] * (database.RACE_TRIES - 1)
+    faults.waiting["execute"] = ["40197"] * 3 + ["1205"] * (retries.MAX_RACE_ATTEMPTS - 1)
     assert api.create()
 
 

@@ -27,10 +27,11 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from domain.errors import LostRaceError
-from persistence.database import Bytes, RowId, UtcText, exact_text, first_rows, is_one_of, skipping_locked
+from persistence.database.clauses import in_json_array, limit_rows, skip_locked
+from persistence.database.errors import LostRaceError
+from persistence.database.types import Blob, RowId, UtcText, case_sensitive_text
 
-SWEPT_AT_ONCE: Final = 100
+SWEEP_LIMIT: Final = 100
 """How many expired keys a claim removes at most: nobody's call pays for all those of a busy day."""
 
 
@@ -40,11 +41,11 @@ class IdempotencyKeyRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "idempotency_keys"
 
     id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
-    trigger_name: str = Field(sa_type=exact_text(100))
-    idempotency_key: str = Field(sa_type=exact_text(255))
+    trigger_name: str = Field(sa_type=case_sensitive_text(100))
+    idempotency_key: str = Field(sa_type=case_sensitive_text(255))
     request_hash: str = Field(sa_type=CHAR(64))
     status: int | None = Field(default=None, sa_type=Integer)
-    body: bytes | None = Field(default=None, sa_type=Bytes)
+    body: bytes | None = Field(default=None, sa_type=Blob)
     created_at: str = Field(sa_type=UtcText)
 
 
@@ -60,7 +61,7 @@ class Key(NamedTuple):
     key: str
 
 
-class KeptAnswer(NamedTuple):
+class StoredResponse(NamedTuple):
     """The answer that was given under a key, and the hash of the request to which it was given."""
 
     request_hash: str
@@ -71,8 +72,8 @@ class KeptAnswer(NamedTuple):
 _TRIGGER, _KEY = (bindparam(name, type_=KEYS.c.idempotency_key.type) for name in Key._fields)
 _IS_KEY = (KEYS.c.trigger_name == _TRIGGER, KEYS.c.idempotency_key == _KEY)
 _IS_EXPIRED = KEYS.c.created_at <= bindparam("expired_at")
-_EXPIRED = first_rows(skipping_locked(select(KEYS.c.id).where(_IS_EXPIRED).order_by(KEYS.c.created_at), KEYS))
-_DELETE = delete(KEYS).where(is_one_of(KEYS.c.id, "ids"))
+_EXPIRED = limit_rows(skip_locked(select(KEYS.c.id).where(_IS_EXPIRED).order_by(KEYS.c.created_at), KEYS))
+_DELETE_EXPIRED = delete(KEYS).where(in_json_array(KEYS.c.id, "ids"))
 _NEW = {
     "trigger_name": _TRIGGER,
     "idempotency_key": _KEY,
@@ -85,18 +86,20 @@ _CLAIM_EXPIRED = (
     .where(*_IS_KEY, _IS_EXPIRED)
     .values(request_hash=bindparam("new_hash"), created_at=bindparam("now"), status=null(), body=null())
 )
-_FIND = select(*(KEYS.c[name] for name in KeptAnswer._fields)).where(*_IS_KEY)
-_KEEP = update(KEYS).where(*_IS_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
-_FORGET = skipping_locked(delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER), KEYS)
+_FIND = select(*(KEYS.c[name] for name in StoredResponse._fields)).where(*_IS_KEY)
+_STORE = update(KEYS).where(*_IS_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
+_DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER), KEYS)
 
 
-def claim_key(connection: Connection, key: Key, *, request_hash: str, now: str, expired_at: str) -> KeptAnswer | None:
+def claim_key(
+    connection: Connection, key: Key, *, request_hash: str, now: str, expired_at: str
+) -> StoredResponse | None:
     """None where the key is new, which from now on it is not; else the answer that was kept for it.
 
     A key that is no younger than `expired_at` is as good as new; some others of that age are removed.
     """
-    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEPT_AT_ONCE}).scalars().all():
-        connection.execute(_DELETE, {"ids": orjson.dumps([*expired]).decode()})
+    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
+        connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
     names = key._asdict()
     if connection.execute(_CLAIM, {**names, "request_hash": request_hash, "now": now}).rowcount == 1:
         return None
@@ -106,17 +109,17 @@ def claim_key(connection: Connection, key: Key, *, request_hash: str, now: str, 
     row = connection.execute(_FIND, names).first()
     if row is None:
         raise LostRaceError  # somebody else removed it between the two statements
-    return KeptAnswer._make(row)
+    return StoredResponse._make(row)
 
 
-def keep_answer(connection: Connection, key: Key, answer: KeptAnswer) -> None:
+def store_response(connection: Connection, key: Key, answer: StoredResponse) -> None:
     """Keeps the answer for a key that this transaction claimed."""
     values = {**key._asdict(), "new_status": answer.status, "new_body": answer.body}
-    if connection.execute(_KEEP, values).rowcount != 1:
+    if connection.execute(_STORE, values).rowcount != 1:
         raise LostRaceError
 
 
-def forget_keys(connection: Connection, triggers: Collection[str]) -> None:
+def delete_keys(connection: Connection, triggers: Collection[str]) -> None:
     """Removes every key of these triggers, but for those that other transactions are claiming."""
     for trigger in triggers:
-        connection.execute(_FORGET, {"trigger": trigger})
+        connection.execute(_DELETE_KEYS, {"trigger": trigger})

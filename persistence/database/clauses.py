@@ -1,0 +1,106 @@
+"""Clauses that each engine spells differently, or that only one of them has."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Integer, Table, Unicode, bindparam, cast, literal_column, select, text
+from sqlalchemy import column as column_clause
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+L = TypeVar("L", Select[Any], Delete)
+
+
+class _JsonElements(FunctionElement[Any]):
+    """A JSON array as a table with a column `value`."""
+
+    inherit_cache = True
+
+
+@compiles(_JsonElements, "sqlite")
+def _json_each(element: _JsonElements, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_JsonElements, "mssql")
+def _openjson(element: _JsonElements, compiler: SQLCompiler, **options: Any) -> str:
+    return f"OPENJSON({compiler.process(element.clauses, **options)})"
+
+
+class _JsonItem(FunctionElement[Any]):
+    """One item of a nested JSON array, by its position, which is a literal."""
+
+    inherit_cache = True
+
+
+@compiles(_JsonItem, "sqlite")
+def _json_extract(element: _JsonItem, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_extract({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_JsonItem, "mssql")
+def _json_value(element: _JsonItem, compiler: SQLCompiler, **options: Any) -> str:
+    return f"JSON_VALUE({compiler.process(element.clauses, **options)})"
+
+
+def in_json_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Returns the condition that `column` is an element of the JSON array in the parameter `name`.
+
+    One parameter for any number of values: SQL Server takes at most 2,100 parameters.
+    """
+    array = _JsonElements(bindparam(name, type_=Unicode())).table_valued(column_clause("value"))
+    return column.in_(select(cast(array.c.value, column.type)))
+
+
+def json_rows(name: str, *columns: ColumnElement[Any]) -> Subquery:
+    """Returns a subquery of the JSON array of arrays in the parameter `name`: a row per inner array.
+
+    `columns` give the names and types of its columns, in the order of the inner arrays' items.
+    """
+    array = _JsonElements(bindparam(name, type_=Unicode())).table_valued(column_clause("value"))
+    return select(
+        *(
+            cast(_JsonItem(array.c.value, literal_column(f"'$[{position}]'")), column.type).label(column.key)
+            for position, column in enumerate(columns)
+        )
+    ).subquery(name)
+
+
+def limit_rows(statement: Select[Any]) -> Select[Any]:
+    """Returns `statement` limited to the number of rows in the parameter `row_limit`; it must have an ORDER BY.
+
+    The clauses are written out, because SQLAlchemy's limit() with a parameter numbers every row on SQL Server.
+    """
+    limit = bindparam("row_limit", type_=Integer())
+    return statement.suffix_with(text("LIMIT :row_limit").bindparams(limit), dialect="sqlite").suffix_with(
+        text("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(limit), dialect="mssql"
+    )
+
+
+def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:
+    """Returns `statement` planned to return its first `rows` quickly, for a reader that closes the result early.
+
+    SQLite computes rows as they are fetched. SQL Server would plan for all of them, and sort a table for ten rows.
+    """
+    return statement.with_statement_hint(f"OPTION (FAST {rows})", "mssql")
+
+
+def for_update(statement: Select[Any], table: FromClause) -> Select[Any]:
+    """Returns `statement` with locks, until the transaction ends, on the rows of `table` that it reads.
+
+    SQLAlchemy's with_for_update() compiles to nothing on mssql. SQLite needs no hint: its only writer holds the lock
+    of the whole database.
+    """
+    return statement.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+
+
+def skip_locked(statement: L, table: Table) -> L:
+    """Returns `statement` with locks on the rows of `table` that it reads or deletes; it skips rows locked already.
+
+    With READ_COMMITTED_SNAPSHOT on, SQL Server accepts READPAST only together with READCOMMITTEDLOCK.
+    """
+    hint = "WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"
+    return statement.with_hint(text=hint, selectable=table, dialect_name="mssql")

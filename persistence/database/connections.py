@@ -1,0 +1,133 @@
+"""The open database: `connect()`, `reading()` and `transaction()`.
+
+Nothing else in the app begins, commits or rolls back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection as Connection  # noqa: PLC0414 - re-exported: handlers pass it on
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from persistence.database import retries
+from persistence.database.connection_string import login_keywords, parse_database_url
+from persistence.database.errors import UnavailableError, translate_driver_errors
+from persistence.database.sqlite import SqliteDatabase
+from persistence.database.sqlserver import SqlServerDatabase, create_engines
+from settings import Settings, SettingsError
+
+_database: SqliteDatabase | SqlServerDatabase | None = None
+
+
+def connect(
+    database_url: str,
+    *,
+    threads: int,
+    recycle_seconds: int = 1800,
+    retry_seconds: int = retries.DEFAULT_BUDGET_SECONDS,
+    on_azure: bool = False,
+) -> None:
+    """Creates the engines for `database_url`. Opens SQLite's file, and creates and fills its missing tables.
+
+    A SQL Server is not contacted yet, and its schema is never changed here; the last three parameters concern it
+    alone. Raises `SettingsError` for another engine, a file that cannot be opened as a database, a driver that is not
+    installed, and a connection that would not be encrypted.
+    """
+    global _database
+    close()
+    url = parse_database_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        retries.set_budget(retries.DEFAULT_BUDGET_SECONDS)
+        _database = SqliteDatabase(url)
+        _create_embedded_tables()
+    else:
+        reader, writer = create_engines(
+            login_keywords(url, on_azure=on_azure), threads=threads, recycle_seconds=recycle_seconds
+        )
+        connect_engines(reader, writer, retry_seconds=retry_seconds)
+
+
+def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int) -> None:
+    """Uses engines that behave as those of SQL Server: `reader` in autocommit, `writer` with transactions."""
+    global _database
+    close()
+    retries.set_budget(retry_seconds)
+    _database = SqlServerDatabase(reader, writer)
+
+
+def connect_from_settings(settings: Settings) -> None:
+    """Connects as `settings` say; raises `SettingsError` as `connect` does."""
+    connect(
+        settings.database_url,
+        threads=settings.threads,
+        recycle_seconds=settings.db_pool_recycle_seconds,
+        retry_seconds=settings.db_retry_seconds,
+        on_azure=settings.on_azure,
+    )
+
+
+def close() -> None:
+    """Closes every connection; the next `connect` starts anew."""
+    global _database
+    if _database is not None:
+        _database.close()
+        _database = None
+
+
+def engines() -> tuple[Engine, ...]:
+    """Returns the engines in use: none before `connect`, one on SQLite, two (reads, transactions) on SQL Server."""
+    return () if _database is None else _database.engines()
+
+
+def is_embedded() -> bool:
+    """Returns whether the app is connected to SQLite. Raises `RuntimeError` before `connect`."""
+    return isinstance(_connected(), SqliteDatabase)
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """Yields a connection in autocommit, for one statement that reads: it costs no BEGIN and no COMMIT.
+
+    Raises `UnavailableError`, or `TransientError` for what a retry may solve, where the database cannot be read.
+    """
+    with translate_driver_errors(), _connected().reading() as connection:
+        yield connection
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """Yields a connection inside a transaction: committed when the block ends, rolled back when it raises.
+
+    Raises `LostRaceError` where a concurrent transaction was first, `UnavailableError` or `TransientError` where the
+    database cannot be written, and `OutcomeUnknownError` where the connection is lost during the commit.
+    """
+    with translate_driver_errors(), _connected().transaction() as connection:
+        yield connection
+
+
+def ping() -> None:
+    """Runs a statement that needs no table. Raises `UnavailableError` or `TransientError` where it fails."""
+    with reading() as connection:
+        connection.execute(select(1))
+
+
+def _connected() -> SqliteDatabase | SqlServerDatabase:
+    if _database is None:
+        raise RuntimeError("persistence.database.connections.connect() comes first")
+    return _database
+
+
+def _create_embedded_tables() -> None:
+    try:
+        with transaction() as connection:
+            SQLModel.metadata.create_all(connection)
+            connection.exec_driver_sql("PRAGMA user_version=1")  # a write: detects a read-only file at once
+    except (DBAPIError, sqlite3.Error, UnavailableError) as error:
+        cause = error.__cause__ if isinstance(error, UnavailableError) else error
+        reason = getattr(cause, "orig", cause)
+        raise SettingsError(f"DATABASE_URL names a file that cannot be used as a database: {reason}.") from error

@@ -1,0 +1,114 @@
+"""Retries of a whole load-decide-save, within a time budget per call."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from domain.errors import RefusalError
+from persistence.database.errors import LostRaceError, TransientError, error_code
+
+T = TypeVar("T")
+
+MAX_RACE_ATTEMPTS: Final = 6
+"""Attempts at a load-decide-save before a lost race is reported."""
+
+DEFAULT_BUDGET_SECONDS: Final = 20
+
+
+class _Call(threading.local):
+    """The call that the thread is working on: its deadline (`time.monotonic()`) and the races that it has lost."""
+
+    deadline = math.inf
+    lost_races = 0
+
+
+_call = _Call()
+_budget_seconds = DEFAULT_BUDGET_SECONDS
+_observer: Callable[[str], None] | None = None
+
+
+def set_budget(seconds: int) -> None:
+    """Sets the budget of every call that begins from now on."""
+    global _budget_seconds
+    _budget_seconds = seconds
+
+
+def set_retry_observer(observer: Callable[[str], None] | None) -> None:
+    """Sets the hook that gets the code of the cause before each retry; None removes it."""
+    global _observer
+    _observer = observer
+
+
+def remaining_seconds() -> float:
+    """Returns what is left of the current call's budget, or a whole budget where no call is running."""
+    return min(_budget_seconds, _call.deadline - time.monotonic())
+
+
+@contextmanager
+def retry_budget() -> Iterator[None]:
+    """Limits the block to one budget. An inner block never extends its outer one, which continues afterwards."""
+    outer = _call.deadline, _call.lost_races
+    _call.deadline, _call.lost_races = min(_call.deadline, time.monotonic() + _budget_seconds), 0
+    try:
+        yield
+    finally:
+        _call.deadline, _call.lost_races = outer
+
+
+def run_with_retries(work: Callable[[], T]) -> T:
+    """Returns what `work` returns: a load-decide-save as a whole, with at most one transaction.
+
+    `work` runs again after a lost race (up to `MAX_RACE_ATTEMPTS`) or a transient error (until the budget is spent),
+    and only where it is certain that nothing was committed. Raises `LostRaceError` or `TransientError` where the last
+    attempt failed, and any other error of `work` at once.
+    """
+    with retry_budget():
+        try:
+            return work()
+        except (LostRaceError, TransientError) as error:
+            _call.lost_races = int(isinstance(error, LostRaceError))
+            _notify_retry(error)
+            time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads competing calls; not a secret
+            # The first attempt bypasses tenacity: its bookkeeping costs as much as a query.
+            return _RETRY_POLICY(work)
+
+
+def _notify_retry(error: BaseException | None) -> None:
+    if _observer is not None and isinstance(error, RefusalError):
+        _observer(error_code(error.__cause__) or error.code)
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def _should_stop(state: RetryCallState) -> bool:
+    if isinstance(_error_of(state), LostRaceError):
+        _call.lost_races += 1
+    # One second more, because the timeout of a login is a whole number of seconds.
+    return _call.lost_races >= MAX_RACE_ATTEMPTS or remaining_seconds() < state.upcoming_sleep + 1
+
+
+def _wait(state: RetryCallState) -> float:
+    if isinstance(_error_of(state), LostRaceError):
+        # Competing transactions take milliseconds, failovers take seconds.
+        return random.uniform(0, 0.02 * 2**_call.lost_races)  # noqa: S311
+    return _BACKOFF(state)
+
+
+_BACKOFF = wait_random_exponential(multiplier=0.05, max=4)
+_RETRY_POLICY = Retrying(
+    retry=retry_if_exception_type((LostRaceError, TransientError)),
+    wait=_wait,
+    stop=_should_stop,
+    before_sleep=lambda state: _notify_retry(_error_of(state)),
+    reraise=True,
+)

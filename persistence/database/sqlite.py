@@ -1,0 +1,100 @@
+"""SQLite, the embedded database: its connections, transactions and PRAGMAs."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from persistence.database.errors import UnavailableError
+
+LOCK_SECONDS: Final = 5.0
+"""How long a writer waits for another one, unless the URL says otherwise (`?timeout=`)."""
+
+
+class SqliteDatabase:
+    """SQLite: every connection runs in autocommit, stays open, and is used by one thread at a time.
+
+    A thread keeps its reading connection, because a checkout from a pool costs as much as a query. The only writing
+    connection belongs to the thread that holds the process-wide lock: writers queue there first, because SQLite's own
+    lock polls (sleep, retry), which is unfair and slow.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool, hide_parameters=True)
+        event.listen(self._engine, "connect", _set_pragmas)
+        self._lock_seconds = float(str(url.query.get("timeout", LOCK_SECONDS)))
+        self._write_lock = threading.Lock()
+        self._writer: Connection | None = None
+        self._readers: dict[int, Connection] = {}  # by thread
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Returns the engine."""
+        return (self._engine,)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yields the thread's reading connection."""
+        thread = threading.get_ident()
+        connection = self._readers.get(thread)
+        if connection is None:
+            connection = self._readers[thread] = self._engine.connect()
+        try:
+            yield connection
+        except DBAPIError:  # the thread's next call must not get a broken connection
+            self._readers.pop(thread).close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yields the writing connection inside a transaction; raises `UnavailableError` where the lock is not freed."""
+        if not self._write_lock.acquire(timeout=self._lock_seconds):
+            raise UnavailableError
+        try:
+            if self._writer is None:
+                self._writer = self._engine.connect()
+                # KiB: the pages of a bulk update stay in memory until it commits. Readers keep the default of 2 MB.
+                self._writer.exec_driver_sql("PRAGMA cache_size=-64000")
+            driver: Any = self._writer.connection.driver_connection
+            # A deferred transaction that reads before it writes fails as soon as another process has written.
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                driver.execute("COMMIT")
+            except BaseException:
+                self._roll_back(driver)
+                raise
+        finally:
+            self._write_lock.release()
+
+    def _roll_back(self, driver: sqlite3.Connection) -> None:
+        try:
+            if driver.in_transaction:  # SQLite may have rolled back already: a full disk
+                driver.execute("ROLLBACK")
+        except sqlite3.Error:  # the next writer must not get a broken connection; closing it rolls back too
+            self._writer = None
+            driver.close()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        for connection in (*self._readers.values(), self._writer):
+            if connection is not None:
+                connection.close()
+        self._engine.dispose()
+
+
+def _set_pragmas(connection: sqlite3.Connection, _: object) -> None:
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "wal_autocheckpoint=6000",  # pages: writers wait for a checkpoint, which waits for the disk
+    ):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,186 @@
+"""SQL Server: its engines, transactions, timeouts, driver and logins. Nothing here contacts it before first use."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import DBAPIError
+
+from persistence.database.connection_string import unquote_odbc
+from persistence.database.errors import (
+    KEEP_POOL_ERRORS,
+    DatabaseLoginError,
+    LostRaceError,
+    OutcomeUnknownError,
+    TransientError,
+    classify,
+    error_code,
+)
+from persistence.database.retries import remaining_seconds
+from settings import SettingsError
+
+LOGIN_SECONDS: Final = 15
+"""Longest time for a login: the driver's own default."""
+
+SQL_COPT_SS_ACCESS_TOKEN: Final = 1256
+"""The driver's attribute for an access token (msodbcsql.h)."""
+
+
+class SqlServerDatabase:
+    """SQL Server: two pools, because switching a pooled connection to autocommit and back costs three round trips.
+
+    Pooled connections are neither tested nor reset: a dead one costs its user a retry, and all connections of its age
+    leave the pool with it.
+    """
+
+    def __init__(self, reader: Engine, writer: Engine) -> None:
+        self._reader = reader
+        self._writer = writer
+        for engine in (reader, writer):
+            event.listen(engine, "handle_error", _on_driver_error)
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Returns the engine of reads, and the one of transactions."""
+        return self._reader, self._writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yields a connection in autocommit."""
+        with self._reader.connect() as connection:
+            _set_query_timeout(connection.connection.driver_connection)
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yields a connection inside a transaction; raises `OutcomeUnknownError` where the commit is lost."""
+        with self._writer.connect() as connection:
+            _set_query_timeout(connection.connection.driver_connection)
+            transaction = connection.begin()
+            try:
+                yield connection
+                _commit(transaction)
+            except BaseException:
+                try:
+                    transaction.rollback()
+                except BaseException:  # its transaction may still be open: the pool must not hand it out again
+                    connection.invalidate()
+                    raise
+                raise
+
+    def close(self) -> None:
+        """Closes both pools."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _commit(transaction: RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        transaction.connection.invalidate()  # as above
+        if classify(error) is LostRaceError:  # a deadlock victim's transaction is certainly rolled back
+            raise
+        raise OutcomeUnknownError from error
+
+
+def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tuple[Engine, Engine]:
+    """Returns the engine of reads, in autocommit, and the one of transactions, for secured ODBC keywords.
+
+    Raises `SettingsError` where the driver, or azure-identity for a developer's own login, is not installed.
+    """
+    _load_driver(odbc.get("driver", "").strip("{}"))
+    token: Callable[[], bytes] | None = None
+    if unquote_odbc(odbc, "authentication") == "activedirectorydefault":  # other drivers know it, this one does not
+        odbc = {keyword: value for keyword, value in odbc.items() if keyword != "authentication"}
+        token = _access_token_provider()
+
+    def before_login(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        options["timeout"] = min(LOGIN_SECONDS, _timeout_seconds())
+        if token is not None:
+            options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: token()}
+
+    url = URL.create("mssql+pyodbc", query={"odbc_connect": ";".join(f"{k}={v}" for k, v in odbc.items())})
+    options: dict[str, Any] = {
+        "pool_size": threads,  # a thread uses one connection at a time, so that none waits for one
+        "max_overflow": 0,
+        "pool_recycle": recycle_seconds,
+        "pool_reset_on_return": None,  # every block ends its own transaction
+        "hide_parameters": True,
+    }
+    reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
+    writer = create_engine(url, **options)
+    for engine in (reader, writer):
+        event.listen(engine, "do_connect", before_login)
+        event.listen(engine, "connect", _set_query_timeout, insert=True)  # before SQLAlchemy's initial queries
+    event.listen(writer, "connect", _disable_xact_abort)
+    return reader, writer
+
+
+def _load_driver(driver: str) -> None:
+    try:
+        import pyodbc  # noqa: PLC0415 - needs the system's libodbc, which SQLite does not
+    except ImportError as error:
+        raise SettingsError(
+            "DATABASE_URL names a SQL Server, and pyodbc does not load: install unixODBC (Debian: unixodbc) and "
+            "Microsoft's ODBC Driver 18 for SQL Server (msodbcsql18)."
+        ) from error
+    pyodbc.pooling = False  # the driver manager's pool would hide dead connections from SQLAlchemy's
+    if driver not in pyodbc.drivers() and not Path(driver).is_file():
+        raise SettingsError(
+            f"DATABASE_URL names the driver {driver!r}, which is not installed: install Microsoft's ODBC Driver 18 for "
+            "SQL Server (msodbcsql18)."
+        )
+
+
+def _access_token_provider() -> Callable[[], bytes]:
+    """Returns a function that returns an access token of the developer's own login, in the driver's format."""
+    try:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - only for tokens
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            "DATABASE_URL says Authentication=ActiveDirectoryDefault, which needs azure-identity: pip install "
+            "azure-identity. On Azure use Authentication=ActiveDirectoryMsi."
+        ) from error
+    credential = DefaultAzureCredential()
+
+    def access_token() -> bytes:
+        try:  # from the credential's cache until shortly before the token expires
+            token = credential.get_token("https://database.windows.net/.default").token.encode("utf-16-le")
+        except AzureError as error:
+            raise DatabaseLoginError from error
+        return struct.pack("<I", len(token)) + token
+
+    return access_token
+
+
+def _set_query_timeout(driver: Any, _: object = None) -> None:
+    driver.timeout = _timeout_seconds()  # an attribute of pyodbc's connections; sends nothing
+
+
+def _timeout_seconds() -> int:
+    """Returns the rest of the call's budget as drivers take it: at least 1, because 0 means no timeout."""
+    return max(1, math.floor(remaining_seconds()))
+
+
+def _disable_xact_abort(driver: Any, _: object) -> None:
+    # Where a server's default is ON, closing a partly read result would silently roll the transaction back.
+    cursor = driver.cursor()
+    cursor.execute("SET XACT_ABORT OFF")
+    cursor.close()
+
+
+def _on_driver_error(context: ExceptionContext) -> None:
+    # Azure SQL ends connections with numbers that SQLAlchemy does not recognise as a disconnect.
+    error = context.sqlalchemy_exception
+    if isinstance(error, DBAPIError) and classify(error) is TransientError:
+        context.is_disconnect = True
+        # If every connection logged in again at once, a throttled database would get more requests, not fewer.
+        context.invalidate_pool_on_disconnect = error_code(error) not in KEEP_POOL_ERRORS

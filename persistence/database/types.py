@@ -1,0 +1,68 @@
+"""Column types. In Python a UUID and a timestamp are text, in the form in which the API returns them.
+
+SQLite stores that text as it is, so that a list of 100,000 records needs no conversion.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import CHAR, BigInteger, Integer, LargeBinary, Unicode
+from sqlalchemy.dialects.mssql import VARBINARY
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+from domain.timestamps import format_timestamp
+
+# User-defined types: SQLAlchemy would replace a subclass of its own types, with its processors, by the dialect's.
+
+
+class _SqlServerUuid(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "UNIQUEIDENTIFIER"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return lambda text: None if text is None else uuid.UUID(text)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        return lambda value: None if value is None else str(value).lower()  # pyodbc returns upper-case text
+
+
+class _SqlServerUtc(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "DATETIME2(6)"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        return lambda value: None if value is None else format_timestamp(value.replace(tzinfo=UTC))
+
+
+UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
+"""A UUID, in Python as lower-case text with hyphens."""
+
+UtcText = CHAR(27).with_variant(_SqlServerUtc(), "mssql")
+"""A timestamp in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
+
+# Without a server SQLAlchemy assumes an old one, which had IMAGE.
+Blob = LargeBinary().with_variant(VARBINARY("max"), "mssql")  # type: ignore[no-untyped-call]
+"""Bytes of any length."""
+
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+"""A key that the database generates. SQLite generates one only for a column whose type is INTEGER."""
+
+
+def case_sensitive_text(length: int) -> TypeEngine[str]:
+    """Returns a type for text of at most `length` UTF-16 units that is compared by code point.
+
+    SQL Server's databases ignore case unless a column has a collation. They ignore trailing blanks with any.
+    """
+    return Unicode(length).with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
