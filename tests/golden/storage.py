@@ -1,0 +1,104 @@
+"""The recordings as files: one line per request, statements by their names, so that `git diff` shows what changed."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.golden.observing import Statement
+
+FOLDER: Final = Path(__file__).resolve().parent / "recordings"
+_STATEMENTS: Final = "statements"
+
+
+def load(name: str) -> dict[str, Any]:
+    """A file of recordings; empty where it was not recorded yet."""
+    path = FOLDER / f"{name}.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+
+
+def save(name: str, recorded: Mapping[str, Any]) -> None:
+    """Writes a file of recordings, one entry of each list on a line."""
+    parts = []
+    for key, value in recorded.items():
+        entries = ",\n".join(_line(entry) for entry in value) if isinstance(value, list) else ""
+        parts.append(f"{_line(key)}: " + (f"[\n{entries}\n]" if entries else _line(value)))
+    (FOLDER / f"{name}.json").write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def statement_name(statement: Statement) -> str:
+    """A name that depends on nothing but the texts."""
+    sqlite, sql_server = statement
+    if not sql_server:
+        return sqlite
+    digest = hashlib.sha256(repr(statement).encode()).hexdigest()
+    return f"{sqlite.split()[0]} {digest[:8]}"
+
+
+def with_texts(exchange: Mapping[str, Any], texts: Mapping[str, list[str]]) -> dict[str, Any]:
+    """What was recorded of a request, its statements as texts."""
+    return {**exchange, "sql": [texts.get(name, [name]) for name in exchange["sql"]]}
+
+
+def difference(recorded: list[Any], actual: list[Any]) -> str:
+    """What is not as recorded, or nothing."""
+    before, after = ([line for entry in entries for line in _readable(entry)] for entries in (recorded, actual))
+    return "\n".join(difflib.unified_diff(before, after, "recorded", "now", lineterm="", n=6))
+
+
+def _readable(entry: Any) -> list[str]:
+    return json.dumps(entry, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace").decode().splitlines()
+
+
+class Recordings:
+    """What was played in this run, to be compared or to be written."""
+
+    def __init__(self, *, is_recording: bool) -> None:
+        self.is_recording = is_recording
+        self.texts: dict[str, list[str]] = load(_STATEMENTS)
+        self._files: dict[str, dict[str, Any]] = {}
+
+    def check(self, file: str, key: str, played: list[dict[str, Any]]) -> str:
+        """How what was played differs from the recording; where it is recorded anew, it does not."""
+        named = []
+        for exchange in played:
+            statements = [(statement_name(statement), statement) for statement in exchange.get("sql", ())]
+            named.append({**exchange, "sql": [name for name, _ in statements]} if "sql" in exchange else exchange)
+            if self.is_recording:
+                self.texts |= {name: [*statement] for name, statement in statements if statement[1]}
+        recordings = self._files.setdefault(file, load(file))
+        if self.is_recording:
+            recordings[key] = named
+            return ""
+        now = [{**exchange, "sql": self._now(exchange)} if "sql" in exchange else exchange for exchange in played]
+        return difference([self._then(exchange) for exchange in recordings.get(key, [])], now)
+
+    def _then(self, exchange: dict[str, Any]) -> dict[str, Any]:
+        return with_texts(exchange, self.texts) if "sql" in exchange else exchange
+
+    @staticmethod
+    def _now(exchange: Mapping[str, Any]) -> list[list[str]]:
+        return [[*statement] if statement[1] else [statement[0]] for statement in exchange["sql"]]
+
+    def write(self, keys: Mapping[str, list[str]]) -> None:
+        """Writes the files, each with these keys in this order, and the statements that they name."""
+        for file, names in keys.items():
+            recordings = self._files.get(file, load(file))
+            self._files[file] = {name: recordings[name] for name in names if name in recordings}
+            save(file, self._files[file])
+        used = {
+            name
+            for recordings in self._files.values()
+            for played in recordings.values()
+            for exchange in played
+            for name in exchange.get("sql", ())
+        }
+        save(_STATEMENTS, {name: self.texts[name] for name in sorted(used & self.texts.keys())})
