@@ -1,36 +1,59 @@
-"""The function app: opens the database and registers the blueprint of every enabled service, and their description."""
+"""The composition root: settings → database → the functions of the enabled services and their OpenAPI document."""
 
 import atexit
 import importlib
+import logging
+from collections.abc import Iterable
 
 import azure.functions as func
 
 import settings
-from api import BLUEPRINTS
-from api.description import description_of
+from api import load_services
+from api.http.endpoint import endpoint_function, timer_function
+from api.http.openapi import openapi_endpoint
+from api.http.service import Endpoint, Service, Timer
 from persistence.database import connections
 
+logger = logging.getLogger("rollbook")
 
-def build(enabled: settings.Settings) -> func.FunctionApp:
-    """The app of the enabled services over their database. Refuses with `SettingsError`.
 
-    The switches of rules are not read here: each service takes its own from `settings.current()`.
-    """
-    if unknown := [name for name in enabled.services if name not in BLUEPRINTS]:
-        raise settings.SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(BLUEPRINTS)}.")
-    blueprints = [importlib.import_module(BLUEPRINTS[name]).blueprint for name in enabled.services]
-    blueprints.append(description_of(blueprints))
-    if enabled.health_check:
-        blueprints.append(importlib.import_module("api.health").blueprint)
-    if enabled.api_docs:
-        blueprints.append(importlib.import_module("api.docs").docs_page())
-    function_app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-    for blueprint in blueprints:
-        function_app.register_functions(blueprint)
-    connections.connect_from_settings(enabled)
-    if enabled.telemetry:
-        importlib.import_module("telemetry").start(enabled)
-    return function_app
+def build(configured: settings.Settings) -> func.FunctionApp:
+    """The app of the enabled services, connected to their database. Raises `SettingsError`."""
+    services = load_services(configured.services)
+    functions = [service.build(configured) for service in services]
+    endpoints = [endpoint for built in functions for endpoint in built.endpoints]
+    endpoints += [openapi_endpoint(endpoints), *_optional_endpoints(configured)]
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    for endpoint in endpoints:
+        _register_endpoint(app, endpoint, configured.idempotency_hours)
+    _register_timers(app, [timer for built in functions for timer in built.timers], enabled=configured.timers)
+    connections.connect_from_settings(configured)
+    if configured.telemetry:
+        importlib.import_module("telemetry").start(configured)
+    return app
+
+
+def _optional_endpoints(configured: settings.Settings) -> Iterable[Endpoint]:
+    """Those of health and of the page. An import is paid for at every cold start: none where they are off."""
+    for name, enabled in (("health", configured.health_check), ("docs", configured.api_docs)):
+        if enabled:
+            service: Service = importlib.import_module(f"api.{name}").service
+            yield from service.build(configured).endpoints
+
+
+def _register_endpoint(app: func.FunctionApp, endpoint: Endpoint, idempotency_hours: int) -> None:
+    function = endpoint_function(endpoint, idempotency_hours=idempotency_hours)
+    methods = list(endpoint.methods) or None
+    app.route(route=endpoint.route, methods=methods, auth_level=endpoint.auth.auth_level)(function)
+
+
+def _register_timers(app: func.FunctionApp, timers: list[Timer], *, enabled: bool) -> None:
+    if timers and not enabled:  # without storage the host refuses to start an app that has one
+        names = ", ".join(timer.name for timer in timers)
+        logger.warning("AzureWebJobsStorage is not set: these timers do not run: %s.", names)
+        return
+    for timer in timers:
+        app.timer_trigger(arg_name="timer", schedule=str(timer.schedule))(timer_function(timer))
 
 
 app = build(settings.current())

@@ -14,8 +14,8 @@ import azure.functions as func
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from api import __version__, http
-from api.http import Told
+from api import __version__
+from api.http.endpoint import Observer, Outcome, set_request_observer
 from persistence.database.errors import error_code
 from persistence.database.retries import set_retry_observer
 from settings import Settings, SettingsError
@@ -89,11 +89,11 @@ def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
     listeners = _statement_listeners(tracer)
     for name, listener in listeners.items():
         event.listen(Engine, name, listener)
-    http.observe_request = _request_observer(tracer, meter)
+    set_request_observer(_request_observer(tracer, meter))
     set_retry_observer(lambda code: retries.add(1, {"code": code}))
 
     def end() -> None:
-        http.observe_request = None
+        set_request_observer(None)
         set_retry_observer(None)
         for name, listener in listeners.items():
             event.remove(Engine, name, listener)
@@ -101,11 +101,11 @@ def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
     return end
 
 
-def _request_observer(tracer: Tracer, meter: Meter) -> Callable[[str, func.Context, Callable[[], Told]], Told]:
+def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
     refusals = meter.create_counter("rollbook.refusals", description="Requests that were refused or failed, by code")
     propagator = TraceContextTextMapPropagator()
 
-    def observe_request(function: str, context: func.Context, work: Callable[[], Told]) -> Told:
+    def observe_request(function: str, context: func.Context, work: Callable[[], Outcome]) -> Outcome:
         host = context.trace_context
         parent = propagator.extract({"traceparent": host.trace_parent or "", "tracestate": host.trace_state or ""})
         # Internal: the host tells of the request itself. Names of our own: the exporter keeps no others.

@@ -1,10 +1,36 @@
-"""The HTTP edge: one blueprint per service over one boundary (`http.py`). No SQL lives here."""
+"""The HTTP edge: endpoints of services over shared machinery (`http/`). No SQL lives here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from settings import SettingsError
+
+if TYPE_CHECKING:
+    from api.http.service import Service
 
 __version__ = "0.1.0"
 
-# Imported only where enabled: an import is paid for at every cold start.
-BLUEPRINTS = {
-    "users": "api.users",
-    "points": "api.points",
-}
-"""The module of every service, whose `blueprint` has its triggers."""
+SERVICES: Final = ("users", "points")
+"""The words of the setting SERVICES: each is a module of `api` with a `service`. Imported only where it is enabled."""
+
+
+def load_services(words: Iterable[str]) -> list[Service]:
+    """The named services in their order, each behind those that it requires. Raises `SettingsError`."""
+    wanted = tuple(words)
+    if unknown := [word for word in wanted if word not in SERVICES]:
+        raise SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(SERVICES)}.")
+    services: dict[str, Service] = {}
+
+    def add(name: str) -> None:
+        if name not in services:
+            service: Service = importlib.import_module(f"api.{name}").service
+            for required in service.requires:
+                add(required)
+            services[name] = service
+
+    for word in wanted:
+        add(word)
+    return list(services.values())

@@ -1,19 +1,21 @@
-"""A page to read the API's description and to try it: Swagger UI, from a package that carries all of it.
+"""A page to read the OpenAPI document and to try the API: Swagger UI, from a package that contains all of it.
 
-The page itself is anonymous and holds nobody's data; the description and every call ask for the function key. Its paths
-begin at the host's root, as the contracts' do.
+The page is anonymous and holds no data; the document and every call require the function key. Its paths begin at the
+host's root, as the contracts' do.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import azure.functions as func
-
-from api.http import Answer, endpoint_without_body
-from settings import SettingsError
+from api.http.auth import Anonymous
+from api.http.responses import Response
+from api.http.service import Service
+from settings import Settings, SettingsError
 
 _OWN: Final = Path(__file__).resolve().parent / "page"
 
@@ -29,31 +31,35 @@ _HEADERS: Final = {
 }
 
 
-def docs_page() -> func.Blueprint:
-    """A blueprint with `GET /docs` and what it loads. Refuses with `SettingsError` where Swagger UI is missing."""
-    package = importlib.util.find_spec("flask_swagger_ui")  # not imported: that would bring Flask
+@functools.cache
+def _swagger_ui() -> Path:
+    """The folder of Swagger UI. Raises `SettingsError` where its package is missing."""
+    package = importlib.util.find_spec("flask_swagger_ui")  # not imported: that would load Flask
     if package is None or not package.submodule_search_locations:
         raise SettingsError(
-            "API_DOCS is on and needs flask-swagger-ui, which carries Swagger UI: add it to requirements.txt."
+            "API_DOCS is on and needs flask-swagger-ui, which contains Swagger UI: add it to requirements.txt."
         )
-    swagger_ui = Path(package.submodule_search_locations[0]) / "dist"
-    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
-    for route, path, mimetype in (
-        ("docs", _OWN / "index.html", "text/html"),
-        ("docs/page.css", _OWN / "page.css", "text/css"),
-        ("docs/page.js", _OWN / "page.js", "text/javascript"),
-        ("docs/swagger-ui.css", swagger_ui / "swagger-ui.css", "text/css"),
-        ("docs/swagger-ui-bundle.js", swagger_ui / "swagger-ui-bundle.js", "text/javascript"),
-    ):
-        _serve(blueprint, route, path, mimetype)
-    return blueprint
+    return Path(package.submodule_search_locations[0]) / "dist"
 
 
-def _serve(blueprint: func.Blueprint, route: str, path: Path, mimetype: str) -> None:
-    def asset() -> Answer:
-        return Answer(path.read_bytes(), mimetype=mimetype, headers=_HEADERS)
+def _is_enabled(settings: Settings) -> bool:
+    return settings.api_docs and _swagger_ui().is_dir()
 
-    asset.__name__ = "docs_" + path.stem.replace("-", "_") + path.suffix.replace(".", "_")
-    asset.__doc__ = f"Answers {path.name}."
-    trigger = endpoint_without_body(asset)
-    blueprint.route(route=route, methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)(trigger)
+
+service = Service("docs", enabled=_is_enabled)
+
+
+def _serve(route: str, name: str, media_type: str, folder: Callable[[], Path]) -> None:
+    def asset() -> Response:
+        return Response((folder() / name).read_bytes(), media_type=media_type, headers=_HEADERS)
+
+    asset.__doc__ = f"Returns {name}."
+    function = "docs_" + name.replace("-", "_").replace(".", "_")
+    service.endpoint(function, route=route, methods="GET", auth=Anonymous(), ignore_body=True)(asset)
+
+
+_serve("docs", "index.html", "text/html", lambda: _OWN)
+_serve("docs/page.css", "page.css", "text/css", lambda: _OWN)
+_serve("docs/page.js", "page.js", "text/javascript", lambda: _OWN)
+_serve("docs/swagger-ui.css", "swagger-ui.css", "text/css", _swagger_ui)
+_serve("docs/swagger-ui-bundle.js", "swagger-ui-bundle.js", "text/javascript", _swagger_ui)

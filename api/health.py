@@ -1,39 +1,50 @@
-"""Whether the app is alive, and whether its database answers.
+"""Whether the app is alive, and whether its database is.
 
-`GET /health` is anonymous and touches no database: a serverless one would never sleep under a probe that asks it
-every minute. `GET /health?database=1` asks it, at most every `DATABASE_SECONDS`, and needs the function key. A function
-has one level of authorization, so that on Azure it is a function of its own to which the anonymous one points.
+`GET /health` is anonymous and touches no database: a minutely probe would keep a serverless one awake. `GET
+/health?database=1` probes it, at most every `PROBE_SECONDS`, and needs the function key. A function has one level of
+authorization, so that on Azure it redirects to a function of its own.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Mapping
-from typing import Final, NotRequired, TypedDict
+from typing import Final, NamedTuple, NotRequired, TypedDict
 from urllib.parse import urlencode
 
-import azure.functions as func
+from pydantic import ConfigDict
 
-import settings
 from api import __version__
-from api.http import Answer, endpoint_of_query, endpoint_without_body
+from api.http.auth import Anonymous
+from api.http.requests import OPTIONAL, Request
+from api.http.responses import Response
+from api.http.service import Service
 from persistence.database.connections import ping
 from persistence.database.errors import UnavailableError
 from persistence.database.retries import run_with_retries
+from settings import Settings
 
-DATABASE_SECONDS: Final = 30
-"""How long an answer of the database, good or bad, is believed."""
+PROBE_SECONDS: Final = 30
+"""How long the result of a probe, good or bad, is reused."""
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+
+class Probe(NamedTuple):
+    """A finished probe of the database: when it ended (`time.monotonic()`), and what failed."""
+
+    ended: float
+    error: Exception | None
+
 
 _started = time.monotonic()
-_asking = threading.Lock()
-_seen: tuple[float, Exception | None] | None = None  # when the database was asked, and what went wrong
+_probe_lock = threading.Lock()
+_waiter = threading.BoundedSemaphore(1)
+_last_probe: Probe | None = None
+_UNKNOWN: Final = Probe(0, UnavailableError())
 
 
 class Health(TypedDict):
-    """A sign of life. `database` is there where it was asked."""
+    """The app is alive. `database` is present where it was probed."""
 
     status: str
     version: str
@@ -41,54 +52,84 @@ class Health(TypedDict):
     database: NotRequired[str]
 
 
-def _health() -> Health:
+class HealthQuery(Request):
+    """The query of `/health`: `database=1` probes the database; anything else is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    database: str = OPTIONAL
+    code: str = OPTIONAL  # the function key, which a redirect must keep
+
+
+service = Service("health", enabled=lambda settings: settings.health_check)
+
+
+@service.endpoint("health", methods="GET", auth=Anonymous(), query=HealthQuery, ignore_body=True, returns={200: Health})
+def health(query: HealthQuery, settings: Settings) -> Response:
+    """Returns whether the app is alive and, with database=1, whether its database is."""
+    if query.database != "1":
+        return Response(_alive())
+    if settings.on_azure:
+        rest = urlencode(query.model_dump(exclude_unset=True, exclude={"database"}))
+        return Response(b"", 307, headers={"Location": "/health/database" + (f"?{rest}" if rest else "")})
+    return _database_health(settings)
+
+
+@service.endpoint("health_database", methods="GET", route="health/database", ignore_body=True, returns={200: Health})
+def health_database(settings: Settings) -> Response:
+    """Returns whether the database can be reached."""
+    return _database_health(settings)
+
+
+def _alive() -> Health:
     return Health(status="ok", version=__version__, uptime_seconds=int(time.monotonic() - _started))
 
 
-@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@endpoint_of_query
-def health(query: Mapping[str, str]) -> Answer:
-    """Answers whether the app is alive and, with database=1, whether its database is within reach."""
-    if query.get("database") != "1":
-        return Answer(_health())
-    if settings.current().on_azure:
-        rest = urlencode({key: value for key, value in query.items() if key != "database"})
-        return Answer(b"", 307, headers={"Location": "/health/database" + (f"?{rest}" if rest else "")})
-    return _database_health()
-
-
-@blueprint.route(route="health/database", methods=["GET"])
-@endpoint_without_body
-def health_database() -> Answer:
-    """Answers whether the database is within reach."""
-    return _database_health()
-
-
-def _database_health() -> Answer:
-    error = _database_error()
+def _database_health(settings: Settings) -> Response:
+    error = _probe_database(settings.db_retry_seconds).error
     if error is not None:
         raise UnavailableError from error
-    return Answer(Health(**_health(), database="reachable"))
+    return Response(Health(**_alive(), database="reachable"))
 
 
-def _database_error() -> Exception | None:
-    """What kept the database from answering when it was last asked. Of many probes at once one asks, and none waits."""
-    global _seen
-    if _seen is not None and time.monotonic() - _seen[0] <= DATABASE_SECONDS:
-        return _seen[1]
-    if not _asking.acquire(blocking=False):  # those who waited would take all threads from the others
-        return _seen[1] if _seen is not None else UnavailableError()
+def _probe_database(budget: float) -> Probe:
+    """The last probe, or a new one. Of many calls at once one probes, so that the others do not occupy all threads.
+
+    Meanwhile its predecessor serves the others, unless it is older than `PROBE_SECONDS` and `budget` (in seconds)
+    together. Where there is none, a single call waits for the new one.
+    """
+    last = _last_probe
+    age = math.inf if last is None else time.monotonic() - last.ended
+    if last is not None and age <= PROBE_SECONDS:
+        return last
+    if _probe_lock.acquire(blocking=False):
+        return _new_probe()
+    if last is not None and age <= PROBE_SECONDS + budget:
+        return last
+    if _waiter.acquire(blocking=False):
+        try:
+            if _probe_lock.acquire(timeout=budget):
+                _probe_lock.release()
+                return _last_probe or _UNKNOWN
+        finally:
+            _waiter.release()
+    return _UNKNOWN
+
+
+def _new_probe() -> Probe:
+    """Probes the database, and releases the lock that the caller holds."""
+    global _last_probe
     try:
         error = _failure_of_ping()
-        _seen = time.monotonic(), error  # before the next one may ask
+        _last_probe = Probe(time.monotonic(), error)
+        return _last_probe
     finally:
-        _asking.release()
-    return error
+        _probe_lock.release()
 
 
 def _failure_of_ping() -> Exception | None:
     try:
-        run_with_retries(ping)  # a pooled connection that died unnoticed is no news of the database
-    except Exception as failure:  # noqa: BLE001 - a login that is refused is out of reach, too
+        run_with_retries(ping)  # a pooled connection that died unnoticed says nothing about the database
+    except Exception as failure:  # noqa: BLE001 - a rejected login is unavailable, too
         return failure
     return None

@@ -1,28 +1,38 @@
-"""The triggers of the points service. A handler is a sequence: read, load, decide, save, answer."""
+"""The endpoints of the points service. A handler is a sequence: read, load, decide, save, respond."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypedDict
 
-import azure.functions as func
 from pydantic import BeforeValidator
 
-import settings
-from api.description import WRITING, described, shaped
-from api.http import Answer, Examples, Request, endpoint_without_body, idempotent_endpoint
+from api.http.requests import Examples, Request, field
+from api.http.responses import Response, Returns
+from api.http.service import Service
 from domain import points as domain
+from domain.errors import InvalidError
 from domain.timestamps import format_timestamp
 from persistence import points as store
-from persistence.database.connections import Connection, reading, transaction
+from persistence.database.connections import Connection
 from persistence.database.idempotency import delete_keys
+from settings import switch
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+
+@dataclass(frozen=True)
+class PointsSettings:
+    """The settings of the points service."""
+
+    allow_flush: bool = switch("POINTS_ALLOW_FLUSH", default=False)
 
 
-def _points(description: str, *codes: str, **schema: Any) -> Any:
-    return shaped(description, *codes, format="int64", maximum=domain.POINTS_MAX, **schema)
+service = Service("points", settings=PointsSettings)
+
+
+def _points(description: str, *errors: type[InvalidError], **schema: Any) -> Any:
+    return field(description, *errors, format="int64", maximum=domain.POINTS_MAX, **schema)
 
 
 class AddTransaction(Request):
@@ -36,21 +46,21 @@ class AddTransaction(Request):
     payer: Annotated[
         str,
         BeforeValidator(domain.parse_payer),
-        shaped(
-            f"At most {domain.PAYER_MAX} characters after trimming; upper and lower case differ",
-            "payer-invalid",
+        field(
+            f"At most {domain.PAYER_MAX} characters after trimming; case matters",
+            domain.PayerInvalidError,
             minLength=1,
         ),
     ]
     points: Annotated[
         int,
         BeforeValidator(domain.parse_points),
-        _points("Below zero for a debit", "points-zero", minimum=domain.POINTS_MIN, **{"not": {"const": 0}}),
+        _points("Below zero for a debit", domain.PointsZeroError, minimum=domain.POINTS_MIN, **{"not": {"const": 0}}),
     ]
     timestamp: Annotated[
         str,
         BeforeValidator(domain.parse_timestamp),
-        shaped("When it happened, with a zone", "timestamp-invalid", format="date-time"),
+        field("When it happened, with a zone", domain.TimestampInvalidError, format="date-time"),
     ]
 
 
@@ -62,66 +72,78 @@ class Spend(Request):
     points: Annotated[int, BeforeValidator(domain.parse_points_to_spend), _points("How many to spend", minimum=1)]
 
 
+class Transaction(domain.LedgerEntry):
+    """The response of `addTransaction`: the stored transaction."""
+
+
 class FlushedLedger(TypedDict):
-    """The answer of `flushDB`."""
+    """The response of `flushDB`."""
 
     message: str
 
 
-@blueprint.route(route="addTransaction", methods=["POST"])
-@described(
-    {201: (domain.Transaction, "The stored transaction")},
-    {409: ("insufficient-points", "points-overflow")},
-    WRITING,
+@service.endpoint(
+    "add_transaction",
+    route="addTransaction",
+    body=AddTransaction,
+    writes=True,
+    idempotent=True,
+    returns={201: Returns(Transaction, "The stored transaction")},
+    errors=[domain.InsufficientPointsError, domain.PointsOverflowError],
 )
-@idempotent_endpoint(AddTransaction)
-def add_transaction(request: AddTransaction, connection: Connection) -> Answer:
-    """Records a transaction and answers it."""
-    added = domain.Transaction(
-        id=str(uuid.uuid4()), payer=request.payer, points=request.points, timestamp=request.timestamp
-    )
+def add_transaction(request: AddTransaction, connection: Connection) -> Response:
+    """Records a transaction and returns it."""
     if not store.adjust_grand_total(connection, request.points):
-        raise domain.points_overflow() if request.points > 0 else domain.insufficient_points()
+        raise domain.PointsOverflowError if request.points > 0 else domain.InsufficientPointsError
     payer_id, balance = store.find_balance(connection, request.payer)
     balance = domain.add_points(balance, request.points)
+    added = Transaction(id=str(uuid.uuid4()), payer=request.payer, points=request.points, timestamp=request.timestamp)
     store.insert_transaction(connection, added, payer_id, balance, now=format_timestamp(datetime.now(UTC)))
-    return Answer(added, 201)
+    return Response(added, 201)
 
 
-@blueprint.route(route="spend", methods=["POST"])
-@described(
-    {200: (list[domain.Payment], "What each payer paid, in the order of the first points taken")},
-    {409: ("insufficient-points",)},
-    WRITING,
+@service.endpoint(
+    "spend",
+    body=Spend,
+    writes=True,
+    idempotent=True,
+    returns={200: Returns(list[domain.Payment], "What each payer paid, in the order of the first points taken")},
+    errors=[domain.InsufficientPointsError],
 )
-@idempotent_endpoint(Spend)
-def spend(request: Spend, connection: Connection) -> Answer:
-    """Spends the oldest points and answers what each payer paid."""
+def spend(request: Spend, connection: Connection) -> Response:
+    """Spends the oldest points and returns what each payer paid."""
     if not store.adjust_grand_total(connection, -request.points):
-        raise domain.insufficient_points()
+        raise domain.InsufficientPointsError
     with store.open_lots(connection) as lots:
-        spending = domain.allocate(lots, request.points)
-    store.save_spending(connection, spending, spend_id=str(uuid.uuid4()), now=format_timestamp(datetime.now(UTC)))
-    return Answer(domain.payments(spending))
+        plan = domain.allocate(lots, request.points)
+    store.save_spend(connection, plan, spend_id=str(uuid.uuid4()), now=format_timestamp(datetime.now(UTC)))
+    return Response(domain.payments(plan))
 
 
-@blueprint.route(route="balance", methods=["GET"])
-@described({200: (dict[str, domain.Int64], "The points of each payer, who is the key")})
-@endpoint_without_body
-def balance() -> Answer:
-    """Answers the points of every payer."""
-    with reading() as connection:
-        return Answer(store.list_totals(connection))
+@service.endpoint(
+    "balance",
+    methods="GET",
+    ignore_body=True,
+    returns={200: Returns(dict[str, domain.Int64], "The points of each payer, who is the key")},
+)
+def balance(connection: Connection) -> Response:
+    """Returns the points of every payer."""
+    return Response(store.list_totals(connection))
 
 
-@blueprint.route(route="flushDB")
-@described({200: (FlushedLedger, "The ledger is empty")}, {403: ("flush-not-allowed",)}, WRITING)
-@endpoint_without_body
-def flush_db() -> Answer:
-    """Empties the ledger, where that is allowed, with the answers kept for its keys. Any method will do."""
-    domain.require_flush(allowed=settings.current().points_allow_flush)
-    with transaction() as connection:
-        store.flush(connection)
-        # Second: a claim that is passed over waits for the ledger, and its effect comes after the flush.
-        delete_keys(connection, ["add_transaction", "spend"])
-    return Answer(FlushedLedger(message="Ledger emptied"))
+@service.endpoint(
+    "flush_db",
+    route="flushDB",
+    methods=(),
+    ignore_body=True,
+    before=lambda settings: domain.require_flush(allowed=settings.allow_flush),
+    writes=True,
+    returns={200: Returns(FlushedLedger, "The ledger is empty")},
+    errors=[domain.FlushNotAllowedError],
+)
+def flush_db(connection: Connection) -> Response:
+    """Empties the ledger where that is permitted, with the responses stored for its keys. Accepts any method."""
+    store.flush(connection)
+    # Second: a claim that is skipped as locked waits for the ledger, and its effect comes after the flush.
+    delete_keys(connection, ["add_transaction", "spend"])
+    return Response(FlushedLedger(message="Ledger emptied"))

@@ -1,64 +1,87 @@
-"""The kinds of refusal. A refusal carries a stable code and never an HTTP status: the edge maps kinds to statuses.
+"""The base of all errors, and the kinds that a domain raises. Each service declares its own errors as subclasses.
 
-Every kind subclasses ValueError, because pydantic collects nothing else from a field's validator.
+An error carries a stable code and names fields. It knows neither HTTP statuses nor where a field stands in a body: the
+edge derives both. Every error is a ValueError, because pydantic collects nothing else from a field's validator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, NamedTuple
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Violation(NamedTuple):
-    """One broken rule: where (JSON Pointer, RFC 6901, into the request body), which, and in words."""
+    """One violated constraint.
 
-    pointer: str
+    `path` leads to the value: names of keys and positions in arrays, relative to what was parsed; `()` is all of it.
+    `members` are added to the violation as they are.
+    """
+
+    path: tuple[str | int, ...]
     code: str
     detail: str
+    members: Mapping[str, Any] = _NOTHING
 
 
-class RefusalError(ValueError):
-    """A request that is answered with a problem.
+class RollbookError(ValueError):
+    """A request that fails with a problem.
 
-    `code` names the problem and is stable; `detail` is for people. `violations` name the places in the body that
-    caused it; `members` are added to the problem as they are (`extra_keys`, `not_found`).
+    A subclass declares its `code`, which is stable, its `detail`, which is for people, and the `fields` that caused it.
+    `members` and `headers` declare what it adds to the response: types of members and descriptions of headers, by name.
     """
+
+    code: ClassVar[str] = "internal-error"
+    detail: str = "The request failed."
+    fields: ClassVar[tuple[str, ...]] = ()
+    members: ClassVar[Mapping[str, Any]] = _NOTHING
+    headers: ClassVar[Mapping[str, str]] = _NOTHING
 
     def __init__(
         self,
-        code: str,
-        detail: str,
+        detail: str = "",
         *,
-        pointers: Sequence[str] = (),
+        fields: Iterable[str] | None = None,
         violations: Sequence[Violation] = (),
-        members: dict[str, list[str]] | None = None,
+        member_values: Mapping[str, Any] = _NOTHING,
+        header_values: Mapping[str, str] = _NOTHING,
     ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.violations = [*violations, *(Violation(pointer, code, detail) for pointer in pointers)]
-        self.members = members or {}
+        self.detail = detail or self.detail
+        super().__init__(self.detail)
+        named = self.fields if fields is None else fields
+        self.violations = [*violations, *(Violation((field,), self.code, self.detail) for field in named)]
+        self.member_values = member_values
+        self.header_values = header_values
 
 
-class InvalidError(RefusalError):
-    """The request breaks a rule, whatever is stored."""
+class InvalidError(RollbookError):
+    """The request violates a constraint, whatever is stored."""
 
 
-class TooLargeError(RefusalError):
-    """The body is larger than the service reads."""
+class ForbiddenError(RollbookError):
+    """The caller or this deployment is not permitted to do what the request asks for."""
 
 
-class LengthRequiredError(RefusalError):
-    """The body was sent in a way that does not reach the service."""
-
-
-class ForbiddenError(RefusalError):
-    """This deployment does not allow what the request asks for."""
-
-
-class NotFoundError(RefusalError):
+class NotFoundError(RollbookError):
     """What the request names does not exist."""
 
 
-class ConflictError(RefusalError):
-    """The request is sound, but what is stored forbids it."""
+class ConflictError(RollbookError):
+    """The request is valid, but conflicts with what is stored."""
+
+
+# ---- violations that fields of every service share
+
+
+class WrongTypeError(InvalidError):
+    """A value of another JSON type; nothing is coerced."""
+
+    code = "wrong-type"
+
+
+class OutOfRangeError(InvalidError):
+    """A number that is too small or too large."""
+
+    code = "out-of-range"

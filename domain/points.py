@@ -1,6 +1,6 @@
 """The rules of the points service: what a field accepts, and what a transaction or a spend does to the ledger.
 
-Every `parse_*` function is total and idempotent, as those of every service. Points are integers of 64 bits. A *lot* is
+Every `parse_*` function is total and idempotent, as those of every service. Points are 64-bit integers. A *lot* is
 a positive transaction with points left. A *debit* is a negative one: until a spend reaches the payer's lots it is
 outstanding, and
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple, TypedDict
 
-from domain.errors import ConflictError, ForbiddenError, InvalidError
+from domain.errors import ConflictError, ForbiddenError, InvalidError, OutOfRangeError, WrongTypeError
 from domain.timestamps import format_timestamp
 
 POINTS_MIN: Final = -(2**63)
@@ -34,11 +34,54 @@ _TIMESTAMP = re.compile(
 )
 
 
-Int64 = Annotated[int, "int64"]  # a format, for whoever describes an answer
+class PayerInvalidError(InvalidError):
+    """A payer's name that is empty, too long, or has control characters."""
+
+    code = "payer-invalid"
 
 
-class Transaction(TypedDict):
-    """A transaction as `addTransaction` answers it; `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
+class PointsZeroError(InvalidError):
+    """A transaction of no points."""
+
+    code = "points-zero"
+    detail = "points must not be zero."
+
+
+class TimestampInvalidError(InvalidError):
+    """Text that is no date and time with a zone."""
+
+    code = "timestamp-invalid"
+    detail = "timestamp must be a date and time with a zone (RFC 3339), such as 2020-10-31T10:00:00Z."
+
+
+class FlushNotAllowedError(ForbiddenError):
+    """A deployment whose ledger must not be emptied."""
+
+    code = "flush-not-allowed"
+    detail = "The setting POINTS_ALLOW_FLUSH does not permit emptying the ledger."
+
+
+class InsufficientPointsError(ConflictError):
+    """A payer's total, or the grand total, would be below zero."""
+
+    code = "insufficient-points"
+    detail = "There are not enough points."
+    fields = ("points",)
+
+
+class PointsOverflowError(ConflictError):
+    """A total or an outstanding debit would not fit into 64 bits."""
+
+    code = "points-overflow"
+    detail = "A total or an outstanding debit would not fit into 64 bits."
+    fields = ("points",)
+
+
+Int64 = Annotated[int, "int64"]  # a format, for the description of responses
+
+
+class LedgerEntry(TypedDict):
+    """A transaction as `addTransaction` returns it; `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
 
     id: Annotated[str, "uuid"]
     payer: str
@@ -54,7 +97,7 @@ class Payment(TypedDict):
 
 
 class Balance(NamedTuple):
-    """A payer's points, and what of its debits no spend has settled yet."""
+    """A payer's points, and its debits that no spend has settled yet."""
 
     total: int = 0
     outstanding_debit: int = 0
@@ -70,7 +113,7 @@ class Lot(NamedTuple):
     outstanding_debit: int
 
 
-class Share(NamedTuple):
+class PayerShare(NamedTuple):
     """What a spend does to one payer: takes points off the total, and settles some of the outstanding debit."""
 
     payer_id: int
@@ -79,125 +122,119 @@ class Share(NamedTuple):
     settled: int
 
 
-class Spending(NamedTuple):
-    """What a spend does: `lots` are emptied, but for `last_points_left` in the last; one share per payer whom it met.
+class SpendPlan(NamedTuple):
+    """What a spend does: it empties `lots`, but for `last_points_left` in the last; each payer on the way has a share.
 
     The shares of payers who pay stand in the order in which the spend took its first points from them.
     """
 
     lots: list[int]
     last_points_left: int
-    shares: list[Share]
+    shares: list[PayerShare]
 
 
 def parse_payer(value: object) -> str:
-    """A payer's name in any script, trimmed: 1 to 200 code points, no control characters inside. Case matters."""
+    """A payer's name in any script, trimmed: 1 to 200 code points, no control characters inside. Case matters.
+
+    Raises `WrongTypeError`, `PayerInvalidError`.
+    """
     if not isinstance(value, str):
-        raise InvalidError("wrong-type", "payer must be a JSON string.")
+        raise WrongTypeError("payer must be a JSON string.")
     payer = value.strip()
     if not 1 <= len(payer) <= PAYER_MAX:
-        raise InvalidError("payer-invalid", f"payer must have 1 to {PAYER_MAX} characters.")
+        raise PayerInvalidError(f"payer must have 1 to {PAYER_MAX} characters.")
     if _NOT_IN_A_PAYER.search(payer):
-        raise InvalidError("payer-invalid", "payer must not hold control characters, line breaks included.")
+        raise PayerInvalidError("payer must not contain control characters, line breaks included.")
     return payer
 
 
 def parse_points(value: object) -> int:
-    """The points of a transaction: a 64-bit integer that is not zero."""
+    """The points of a transaction: a 64-bit integer that is not zero.
+
+    Raises `WrongTypeError`, `OutOfRangeError`, `PointsZeroError`.
+    """
     points = _integer(value)
     if points == 0:
-        raise InvalidError("points-zero", "points must not be zero.")
+        raise PointsZeroError
     return points
 
 
 def parse_points_to_spend(value: object) -> int:
-    """The points of a spend: a 64-bit integer above zero."""
+    """The points of a spend: a 64-bit integer above zero. Raises `WrongTypeError`, `OutOfRangeError`."""
     points = _integer(value)
     if points <= 0:
-        raise InvalidError("out-of-range", "points must be more than zero.")
+        raise OutOfRangeError("points must be more than zero.")
     return points
 
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidError("wrong-type", "points must be a whole number that fits into 64 bits.")
+        raise WrongTypeError("points must be a whole number that fits into 64 bits.")
     if not POINTS_MIN <= value <= POINTS_MAX:
-        raise InvalidError("out-of-range", "points must be a whole number that fits into 64 bits.")
+        raise OutOfRangeError("points must be a whole number that fits into 64 bits.")
     return value
 
 
 def parse_timestamp(value: object) -> str:
-    """An RFC 3339 timestamp with a zone, as UTC. Microseconds are kept, what is finer is cut off.
+    """An RFC 3339 timestamp with a zone, as UTC. Microseconds are kept, finer digits are cut off.
 
-    Refuses the instants that calendars do not have in the years 1 to 9999 UTC, leap seconds (`:60`) included.
+    Rejects what the calendar does not have in the years 1 to 9999 UTC, leap seconds (`:60`) included. Raises
+    `WrongTypeError`, `TimestampInvalidError`.
     """
     if not isinstance(value, str):
-        raise InvalidError("wrong-type", "timestamp must be a JSON string.")
+        raise WrongTypeError("timestamp must be a JSON string.")
     if match := _TIMESTAMP.fullmatch(value):
         day, time, fraction, zone = match.groups(default="")
         try:
             return format_timestamp(datetime.fromisoformat(f"{day}T{time}.{fraction[1:7]:0<6}{zone.upper()}"))
         except (ValueError, OverflowError):
             pass
-    raise InvalidError(
-        "timestamp-invalid", "timestamp must be a date and time with a zone (RFC 3339), such as 2020-10-31T10:00:00Z."
-    )
+    raise TimestampInvalidError
 
 
 def require_flush(*, allowed: bool) -> None:
-    """Refuses to empty the ledger where that is not allowed."""
+    """Raises `FlushNotAllowedError` where the ledger must not be emptied."""
     if not allowed:
-        raise ForbiddenError("flush-not-allowed", "The setting POINTS_ALLOW_FLUSH does not allow emptying the ledger.")
-
-
-def insufficient_points() -> ConflictError:
-    """The refusal of what would take a payer's total, or all of them together, below zero."""
-    return ConflictError("insufficient-points", "There are not enough points.", pointers=["/points"])
-
-
-def points_overflow() -> ConflictError:
-    """The refusal of what would not fit into 64 bits."""
-    return ConflictError(
-        "points-overflow", "A total or an outstanding debit would not fit into 64 bits.", pointers=["/points"]
-    )
+        raise FlushNotAllowedError
 
 
 def add_points(balance: Balance, points: int) -> Balance:
     """A payer's balance after a transaction of `points`, which become a lot or an outstanding debit.
 
-    Refuses with `ConflictError` a total below zero, and a total or an outstanding debit beyond 64 bits.
+    Raises `InsufficientPointsError` for a total below zero, `PointsOverflowError` for a total or an outstanding debit
+    beyond 64 bits.
     """
     changed = Balance(balance.total + points, balance.outstanding_debit + max(0, -points))
     if changed.total < 0:
-        raise insufficient_points()
+        raise InsufficientPointsError
     if max(changed) > POINTS_MAX:
-        raise points_overflow()
+        raise PointsOverflowError
     return changed
 
 
-def allocate(lots: Iterable[Lot], points: int) -> Spending:
+def allocate(lots: Iterable[Lot], points: int) -> SpendPlan:
     """Takes `points` from `lots`, which come oldest first and are read only as far as needed.
 
     At each lot the payer's outstanding debit takes first, then the spend; the walk stops at the lot that completes the
-    spend. Refuses with `ConflictError` where the lots do not have so many points.
+    spend. Raises `InsufficientPointsError` where the lots have fewer points.
     """
     emptied: list[int] = []
-    shares: dict[int, Share] = {}
+    shares: dict[int, PayerShare] = {}
     due = points
     for lot in lots:
-        share = shares.get(lot.payer_id, Share(lot.payer_id, lot.payer, 0, 0))
+        share = shares.get(lot.payer_id, PayerShare(lot.payer_id, lot.payer, 0, 0))
         settled = min(lot.points_left, lot.outstanding_debit - share.settled)
         paid = min(lot.points_left - settled, due)
         if paid and not share.paid:
-            shares.pop(lot.payer_id, None)  # a debit that was met earlier gives no place in the order
+            shares.pop(lot.payer_id, None)  # a debit settled earlier gives no place in the order
         shares[lot.payer_id] = share._replace(paid=share.paid + paid, settled=share.settled + settled)
         emptied.append(lot.id)
         due -= paid
         if due == 0:
-            return Spending(emptied, lot.points_left - settled - paid, list(shares.values()))
-    raise insufficient_points()
+            return SpendPlan(emptied, lot.points_left - settled - paid, list(shares.values()))
+    raise InsufficientPointsError
 
 
-def payments(spending: Spending) -> list[Payment]:
+def payments(plan: SpendPlan) -> list[Payment]:
     """What each payer paid, in the order of the first points taken."""
-    return [Payment(payer=share.payer, points=-share.paid) for share in spending.shares if share.paid]
+    return [Payment(payer=share.payer, points=-share.paid) for share in plan.shares if share.paid]

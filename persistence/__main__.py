@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import settings
-from domain.errors import RefusalError
+from domain.errors import RollbookError
 from persistence.database import connections
 from persistence.scripts import SQL, ScriptChangedError, ScriptFailedError, add_member, apply_scripts
 
@@ -41,7 +41,7 @@ def main() -> None:
             print(f"{name}: member of rollbook_app")
     except (settings.SettingsError, ScriptChangedError, ScriptFailedError) as error:
         sys.exit(f"Stopped: {error}")
-    except RefusalError as error:
+    except RollbookError as error:
         sys.exit(f"Stopped: {error.detail}")
     finally:
         connections.close()

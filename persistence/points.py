@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from domain.points import POINTS_MAX, Balance, Lot, Spending, Transaction
+from domain.points import POINTS_MAX, Balance, LedgerEntry, Lot, SpendPlan
 from persistence.database.clauses import in_json_array, json_rows, optimize_for_first
 from persistence.database.errors import LostRaceError
 from persistence.database.types import RowId, UtcText, UuidText, case_sensitive_text
@@ -157,7 +157,7 @@ def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balanc
 
 
 def insert_transaction(
-    connection: Connection, transaction: Transaction, payer_id: int | None, balance: Balance, *, now: str
+    connection: Connection, transaction: LedgerEntry, payer_id: int | None, balance: Balance, *, now: str
 ) -> None:
     """Stores a transaction and its payer's new `balance`; a payer without an id becomes known."""
     if payer_id is None:
@@ -233,10 +233,10 @@ def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
         yield (Lot._make(row) for rows in result.partitions(LOT_FETCH_SIZE) for row in rows)
 
 
-def save_spending(connection: Connection, spending: Spending, *, spend_id: str, now: str) -> None:
+def save_spend(connection: Connection, plan: SpendPlan, *, spend_id: str, now: str) -> None:
     """Writes what a spend does. `spend_id` is the same for all that its payers paid."""
-    lots, shares = spending.lots, spending.shares
-    emptied = {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": spending.last_points_left}
+    lots, shares = plan.lots, plan.shares
+    emptied = {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": plan.last_points_left}
     if connection.execute(_EMPTY_LOTS, emptied).rowcount != len(lots):
         raise LostRaceError
     connection.execute(_TAKE_FROM_BALANCES, {"shares": _json([[s.payer_id, s.paid, s.settled] for s in shares])})

@@ -36,7 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
 from sqlmodel import Field, SQLModel
 
-from domain.users import Changes, CurrentUser, UpdatePlan, UserRecord, mob_num_taken
+from domain.users.errors import MobNumTakenError
+from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord
 from persistence.database.clauses import for_update, in_json_array, limit_rows
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.types import RowId, UtcText, UuidText
@@ -153,7 +154,7 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
     Refuses a `mob_num` that an active user has.
     """
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
-    with raise_on_duplicate_key(mob_num_taken(pointer="/mob_num")):
+    with raise_on_duplicate_key(MobNumTakenError()):
         values = {name: value for name, value in user.items() if value is not None}
         return connection.execute(statement, {**values, "version": 1}).rowcount == 1
 
@@ -324,7 +325,7 @@ def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, n
     """
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
-    taken = mob_num_taken(pointer="/update_data/mob_num") if "mob_num" in changes else LostRaceError()
+    taken = MobNumTakenError() if "mob_num" in changes else LostRaceError()
     with raise_on_duplicate_key(taken):
         if plan.in_place:
             _write(connection, _set_in_place(keys), plan.in_place, new)

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import httpx
 import orjson
+from api.http.problems import TITLES
 from jsonschema_rs import Draft202012Validator
-
-from api.problems import TITLES
 
 BODY_BYTES_MAX: Final = 300_000
 """Of a larger success no body is looked at: its many records are like those of a small one."""

@@ -6,7 +6,6 @@ Every answer that a test gets from that server is checked against the API's desc
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
 import shutil
 import socket
@@ -48,8 +47,9 @@ from sqlmodel import SQLModel
 
 import function_app
 import settings
-from api import BLUEPRINTS
-from api.description import describe
+from api import SERVICES, load_services
+from api.http.openapi import build_document
+from api.http.service import Endpoint
 from devhost.host import Host, Workers, find_routes, read_route_prefix
 from persistence.database import connections
 from persistence.points import LEDGER
@@ -104,10 +104,16 @@ class Api:
         return self.post("update_user", {"user_ids": user_ids, "update_data": update_data})
 
 
+def endpoints() -> list[Endpoint]:
+    """The endpoints of every service."""
+    configured = settings.current()
+    return [endpoint for service in load_services(SERVICES) for endpoint in service.build(configured).endpoints]
+
+
 @pytest.fixture(scope="session")
 def conformance() -> Conformance:
     """What checks every answer that a test gets over HTTP against the description of every service."""
-    return Conformance(describe([importlib.import_module(module).blueprint for module in BLUEPRINTS.values()]))
+    return Conformance(build_document(endpoints()))
 
 
 @pytest.fixture(scope="session")

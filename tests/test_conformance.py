@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from api.http.problems import TITLES
 
-from api.problems import TITLES
 from tests.conformance import BODY_BYTES_MAX, Conformance
 
 Break = Callable[[dict[str, Any]], Any]

@@ -16,28 +16,28 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError, IntegrityError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from domain.errors import ConflictError, RefusalError
+from domain.errors import ConflictError, RollbookError
 
 
 class LostRaceError(ConflictError):
     """A concurrent transaction changed the same rows first: the whole load-decide-save can be retried."""
 
-    def __init__(self) -> None:
-        super().__init__("lost-race", "Concurrent updates conflicted. Nothing was changed; retry.")
+    code = "lost-race"
+    detail = "Concurrent updates conflicted. Nothing was changed; retry."
 
 
-class UnavailableError(RefusalError):
+class UnavailableError(RollbookError):
     """The database is unreachable, locked for too long, or out of space. Nothing was changed."""
 
-    def __init__(self, code: str = "database-unavailable", detail: str = "") -> None:
-        super().__init__(code, detail or "The database is unavailable. Nothing was changed; retry.")
+    code = "database-unavailable"
+    detail = "The database is unavailable. Nothing was changed; retry."
 
 
 class DatabaseLoginError(UnavailableError):
     """The app's own login gets no access token for the database."""
 
-    def __init__(self) -> None:
-        super().__init__("database-login", "The app cannot log in to its database.")
+    code = "database-login"
+    detail = "The app cannot log in to its database."
 
 
 class TransientError(UnavailableError):
@@ -47,12 +47,11 @@ class TransientError(UnavailableError):
 class OutcomeUnknownError(UnavailableError):
     """The connection was lost during a commit: the change was applied or not. It is never retried."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "outcome-unknown",
-            "The connection was lost during the commit: the change was applied as a whole or not at all. "
-            "Read the current state before you retry.",
-        )
+    code = "outcome-unknown"
+    detail = (
+        "The connection was lost during the commit: the change was applied as a whole or not at all. "
+        "Read the current state before you retry."
+    )
 
 
 DUPLICATE_KEY_ERRORS: Final = frozenset({"2601", "2627", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
@@ -110,7 +109,7 @@ def error_code(error: BaseException | None) -> str:
 
 
 @contextmanager
-def raise_on_duplicate_key(error: RefusalError) -> Iterator[None]:
+def raise_on_duplicate_key(error: RollbookError) -> Iterator[None]:
     """Raises `error` where a statement of the block violates a unique key.
 
     Other violated constraints raise SQLAlchemy's `IntegrityError`, which the connection's block translates.

@@ -1,7 +1,7 @@
-"""The table of answers that were given under an idempotency key, and the statements over it.
+"""The table of responses that are stored under idempotency keys, and the statements over it.
 
-A key is claimed before the work that it stands for, and gets its answer after it, all in one transaction: whoever
-brings the same key meanwhile waits for that transaction's end.
+A key is claimed before the work that it stands for, and gets its response after it, all in one transaction: a second
+call with the same key waits for the end of the first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from sqlalchemy import (
     Index,
     Integer,
     Table,
+    Unicode,
     bindparam,
     delete,
     exists,
     insert,
     not_,
     null,
+    or_,
     select,
     update,
 )
@@ -32,11 +34,15 @@ from persistence.database.errors import LostRaceError
 from persistence.database.types import Blob, RowId, UtcText, case_sensitive_text
 
 SWEEP_LIMIT: Final = 100
-"""How many expired keys a claim removes at most: nobody's call pays for all those of a busy day."""
+"""Most expired keys that one claim deletes: no single call pays for all those of a busy day."""
 
 
 class IdempotencyKeyRow(SQLModel, table=True):
-    """A key that was used, and what was answered. `request_hash` tells whether a later request is the same one."""
+    """A key that was used, and the response to it. `caller` is empty where the caller is not known.
+
+    Rows of release 0.1.0 have neither `caller` nor `call_hash`: they may belong to any caller. `request_hash` is what
+    that release compares; it gets the same value as `call_hash`.
+    """
 
     __tablename__: ClassVar[str] = "idempotency_keys"
 
@@ -47,79 +53,109 @@ class IdempotencyKeyRow(SQLModel, table=True):
     status: int | None = Field(default=None, sa_type=Integer)
     body: bytes | None = Field(default=None, sa_type=Blob)
     created_at: str = Field(sa_type=UtcText)
+    caller: str | None = Field(default=None, sa_type=case_sensitive_text(100))
+    call_hash: str | None = Field(default=None, sa_type=CHAR(64))
+    media_type: str | None = Field(default=None, sa_type=Unicode(100))
+    headers: str | None = Field(default=None, sa_type=Unicode)
 
 
 KEYS: Final[Table] = SQLModel.metadata.tables["idempotency_keys"]
-Index("ux_idempotency_keys_key", KEYS.c.trigger_name, KEYS.c.idempotency_key, unique=True)
+Index("ux_idempotency_keys_key", KEYS.c.trigger_name, KEYS.c.idempotency_key, KEYS.c.caller, unique=True)
 Index("ix_idempotency_keys_created_at", KEYS.c.created_at)
+Index("ix_idempotency_keys_caller", KEYS.c.caller)
 
 
 class Key(NamedTuple):
-    """What identifies a call: its trigger, and the key that the caller chose."""
+    """What identifies a call: who makes it, its operation, and the key that the caller chose."""
 
-    trigger: str
+    caller: str
+    operation: str
     key: str
+
+    def parameters(self) -> dict[str, object]:
+        """The parameters of the statements below; a bare `caller` would be the column of an update."""
+        return {f"of_{name}": value for name, value in self._asdict().items()}
 
 
 class StoredResponse(NamedTuple):
-    """The answer that was given under a key, and the hash of the request to which it was given."""
+    """The response stored under a key, and the hash of its call. `headers` is a JSON object.
 
-    request_hash: str
+    A response of release 0.1.0 has no hash, and no media type.
+    """
+
+    call_hash: str | None
     status: int
     body: bytes
+    media_type: str
+    headers: str | None
 
 
-_TRIGGER, _KEY = (bindparam(name, type_=KEYS.c.idempotency_key.type) for name in Key._fields)
-_IS_KEY = (KEYS.c.trigger_name == _TRIGGER, KEYS.c.idempotency_key == _KEY)
+_CALLER, _OPERATION, _KEY = (bindparam(f"of_{name}", type_=KEYS.c.idempotency_key.type) for name in Key._fields)
+_HAS_KEY = (KEYS.c.trigger_name == _OPERATION, KEYS.c.idempotency_key == _KEY)
+# A key of release 0.1.0 may be this caller's: it must not have a second effect.
+_IS_KEY = (*_HAS_KEY, or_(KEYS.c.caller == _CALLER, KEYS.c.caller.is_(null())))
 _IS_EXPIRED = KEYS.c.created_at <= bindparam("expired_at")
 _EXPIRED = limit_rows(skip_locked(select(KEYS.c.id).where(_IS_EXPIRED).order_by(KEYS.c.created_at), KEYS))
 _DELETE_EXPIRED = delete(KEYS).where(in_json_array(KEYS.c.id, "ids"))
+_HASH = bindparam("new_hash", type_=KEYS.c.call_hash.type)
 _NEW = {
-    "trigger_name": _TRIGGER,
+    "caller": _CALLER,
+    "trigger_name": _OPERATION,
     "idempotency_key": _KEY,
-    "request_hash": bindparam("request_hash", type_=KEYS.c.request_hash.type),
+    "request_hash": _HASH,
+    "call_hash": _HASH,
     "created_at": bindparam("now", type_=KEYS.c.created_at.type),
 }
 _CLAIM = insert(KEYS).from_select(list(_NEW), select(*_NEW.values()).where(not_(exists(KEYS.c.id).where(*_IS_KEY))))
 _CLAIM_EXPIRED = (
     update(KEYS)
     .where(*_IS_KEY, _IS_EXPIRED)
-    .values(request_hash=bindparam("new_hash"), created_at=bindparam("now"), status=null(), body=null())
+    .values({name: _NEW[name] for name in ("caller", "request_hash", "call_hash", "created_at")})
+    .values(dict.fromkeys(("status", "body", "media_type", "headers"), null()))
 )
 _FIND = select(*(KEYS.c[name] for name in StoredResponse._fields)).where(*_IS_KEY)
-_STORE = update(KEYS).where(*_IS_KEY).values(status=bindparam("new_status"), body=bindparam("new_body"))
-_DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _TRIGGER), KEYS)
+_FIND_LIVE = _FIND.where(not_(_IS_EXPIRED))
+_STORE = (
+    update(KEYS)
+    .where(*_HAS_KEY, KEYS.c.caller == _CALLER)
+    .values({name: bindparam(f"new_{name}") for name in ("status", "body", "media_type", "headers")})
+)
+_DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _OPERATION), KEYS)
 
 
-def claim_key(
-    connection: Connection, key: Key, *, request_hash: str, now: str, expired_at: str
-) -> StoredResponse | None:
-    """None where the key is new, which from now on it is not; else the answer that was kept for it.
+def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, expired_at: str) -> StoredResponse | None:
+    """None where the key was free: it is claimed now. Otherwise the response that is stored under it.
 
-    A key that is no younger than `expired_at` is as good as new; some others of that age are removed.
+    A key that is no younger than `expired_at` is free; up to `SWEEP_LIMIT` of that age are deleted. Raises
+    `LostRaceError`.
     """
     if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
         connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
-    names = key._asdict()
-    if connection.execute(_CLAIM, {**names, "request_hash": request_hash, "now": now}).rowcount == 1:
+    new = {**key.parameters(), "new_hash": call_hash, "now": now}
+    if connection.execute(_CLAIM, new).rowcount == 1:
         return None
-    again = {**names, "expired_at": expired_at, "new_hash": request_hash, "now": now}
-    if connection.execute(_CLAIM_EXPIRED, again).rowcount == 1:
+    if connection.execute(_CLAIM_EXPIRED, {**new, "expired_at": expired_at}).rowcount == 1:
         return None
-    row = connection.execute(_FIND, names).first()
+    row = connection.execute(_FIND, key.parameters()).first()
     if row is None:
-        raise LostRaceError  # somebody else removed it between the two statements
+        raise LostRaceError  # deleted by another transaction between the two statements
     return StoredResponse._make(row)
 
 
-def store_response(connection: Connection, key: Key, answer: StoredResponse) -> None:
-    """Keeps the answer for a key that this transaction claimed."""
-    values = {**key._asdict(), "new_status": answer.status, "new_body": answer.body}
-    if connection.execute(_STORE, values).rowcount != 1:
+def find_response(connection: Connection, key: Key, *, expired_at: str) -> StoredResponse | None:
+    """The response that is stored under a key and younger than `expired_at`, or None."""
+    row = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).first()
+    return None if row is None else StoredResponse._make(row)
+
+
+def store_response(connection: Connection, key: Key, response: StoredResponse) -> None:
+    """Stores the response for a key that this transaction claimed. Raises `LostRaceError`."""
+    values = {f"new_{name}": value for name, value in response._asdict().items() if name != "call_hash"}
+    if connection.execute(_STORE, {**key.parameters(), **values}).rowcount != 1:
         raise LostRaceError
 
 
-def delete_keys(connection: Connection, triggers: Collection[str]) -> None:
-    """Removes every key of these triggers, but for those that other transactions are claiming."""
-    for trigger in triggers:
-        connection.execute(_DELETE_KEYS, {"trigger": trigger})
+def delete_keys(connection: Connection, operations: Collection[str]) -> None:
+    """Deletes the keys of these operations, except those that other transactions are claiming."""
+    for operation in operations:
+        connection.execute(_DELETE_KEYS, {"of_operation": operation})

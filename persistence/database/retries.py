@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from domain.errors import RefusalError
+from domain.errors import RollbookError
 from persistence.database.errors import LostRaceError, TransientError, error_code
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def run_with_retries(work: Callable[[], T]) -> T:
 
 
 def _notify_retry(error: BaseException | None) -> None:
-    if _observer is not None and isinstance(error, RefusalError):
+    if _observer is not None and isinstance(error, RollbookError):
         _observer(error_code(error.__cause__) or error.code)
 
 

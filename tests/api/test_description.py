@@ -23,6 +23,8 @@ import azure.functions as func
 import httpx
 import jsonschema_rs
 import pytest
+from api.description import describe, described, description_of
+from api.problems import TITLES, Problem
 from azure.functions.decorators.function_app import Function
 from azure.functions.decorators.http import HttpTrigger
 from hypothesis import given
@@ -32,9 +34,7 @@ from pydantic import BaseModel
 
 import api
 from api import BLUEPRINTS, points, users
-from api.description import describe, described, description_of
 from api.http import Answer, Request, endpoint_without_body
-from api.problems import TITLES, Problem
 from domain import points as points_domain
 from domain import users as users_domain
 from domain.errors import InvalidError

@@ -23,8 +23,8 @@ from domain.points import (
     Balance,
     Lot,
     Payment,
-    Share,
-    Spending,
+    PayerShare,
+    SpendPlan,
     add_points,
     allocate,
     insufficient_points,
@@ -603,9 +603,9 @@ def lot(number: int, payer: str, points_left: int, outstanding_debit: int = 0) -
     return Lot(number, ord(payer[0]), payer, points_left, outstanding_debit)
 
 
-def share(payer: str, *, paid: int = 0, settled: int = 0) -> Share:
+def share(payer: str, *, paid: int = 0, settled: int = 0) -> PayerShare:
     """What a spend does to that payer."""
-    return Share(ord(payer[0]), payer, paid, settled)
+    return PayerShare(ord(payer[0]), payer, paid, settled)
 
 
 def paid_by(lots: Iterable[Lot], points: int) -> list[tuple[str, int]]:
@@ -615,28 +615,28 @@ def paid_by(lots: Iterable[Lot], points: int) -> list[tuple[str, int]]:
 
 def test_a_spend_takes_the_lots_in_their_order_and_leaves_the_rest_in_the_last() -> None:
     spending = allocate([lot(7, "A", 300), lot(3, "B", 200), lot(9, "C", 100)], 450)
-    assert spending == Spending([7, 3], 50, [share("A", paid=300), share("B", paid=150)])
+    assert spending == SpendPlan([7, 3], 50, [share("A", paid=300), share("B", paid=150)])
     assert payments(spending) == [{"payer": "A", "points": -300}, {"payer": "B", "points": -150}]
 
 
 def test_a_spend_of_a_whole_lot_leaves_nothing_in_it_and_does_not_touch_the_next() -> None:
     spending = allocate([lot(1, "A", 300), lot(2, "B", 200)], 300)
-    assert spending == Spending([1], 0, [share("A", paid=300)])
+    assert spending == SpendPlan([1], 0, [share("A", paid=300)])
 
 
 def test_a_spend_of_a_part_of_the_first_lot_leaves_the_rest_in_it() -> None:
-    assert allocate([lot(1, "A", 300)], 1) == Spending([1], 299, [share("A", paid=1)])
+    assert allocate([lot(1, "A", 300)], 1) == SpendPlan([1], 299, [share("A", paid=1)])
 
 
 def test_a_spend_of_everything_empties_every_lot() -> None:
     spending = allocate([lot(1, "A", 300), lot(2, "B", 200), lot(3, "A", 1)], 501)
-    assert spending == Spending([1, 2, 3], 0, [share("A", paid=301), share("B", paid=200)])
+    assert spending == SpendPlan([1, 2, 3], 0, [share("A", paid=301), share("B", paid=200)])
 
 
 def test_a_later_debit_takes_from_the_oldest_lot_of_its_payer_before_the_spend_does() -> None:
     spending = allocate([lot(1, "A", 300, 200), lot(2, "B", 200)], 300)
     assert payments(spending) == [{"payer": "A", "points": -100}, {"payer": "B", "points": -200}]
-    assert spending == Spending([1, 2], 0, [share("A", paid=100, settled=200), share("B", paid=200)])
+    assert spending == SpendPlan([1, 2], 0, [share("A", paid=100, settled=200), share("B", paid=200)])
 
 
 def test_a_debit_that_arrived_earlier_takes_from_an_older_lot_that_arrived_later() -> None:
@@ -648,7 +648,7 @@ def test_a_debit_that_arrived_earlier_takes_from_an_older_lot_that_arrived_later
         lot(1, "DANNON", 1000, debit),
     ]
     spending = allocate(in_order, 5000)
-    assert spending == Spending(
+    assert spending == SpendPlan(
         [5, 2, 4],
         5300,
         [share("DANNON", paid=100, settled=200), share("UNILEVER", paid=200), share("MILLER COORS", paid=4700)],
@@ -662,12 +662,12 @@ def test_a_debit_that_arrived_earlier_takes_from_an_older_lot_that_arrived_later
 
 def test_a_debit_larger_than_a_lot_goes_on_in_the_next_lots_of_its_payer() -> None:
     in_order = [lot(1, "A", 100, 250), lot(2, "A", 100, 250), lot(3, "B", 10), lot(4, "A", 100, 250)]
-    assert allocate(in_order, 40) == Spending([1, 2, 3, 4], 20, [share("B", paid=10), share("A", paid=30, settled=250)])
+    assert allocate(in_order, 40) == SpendPlan([1, 2, 3, 4], 20, [share("B", paid=10), share("A", paid=30, settled=250)])
 
 
 def test_a_debit_is_settled_once_and_not_again_at_the_next_lot_of_its_payer() -> None:
     in_order = [lot(1, "A", 300, 200), lot(2, "A", 300, 200)]
-    assert allocate(in_order, 400) == Spending([1, 2], 0, [share("A", paid=400, settled=200)])
+    assert allocate(in_order, 400) == SpendPlan([1, 2], 0, [share("A", paid=400, settled=200)])
 
 
 def test_a_debit_is_settled_even_where_it_takes_the_whole_lot_and_its_payer_then_pays_nothing() -> None:
@@ -684,15 +684,15 @@ def test_a_debit_takes_only_from_lots_of_its_own_payer() -> None:
 
 
 def test_a_debit_or_a_part_of_it_that_the_spend_did_not_reach_stays_outstanding() -> None:
-    assert allocate([lot(1, "B", 100), lot(2, "A", 100, 50)], 100) == Spending([1], 0, [share("B", paid=100)])
+    assert allocate([lot(1, "B", 100), lot(2, "A", 100, 50)], 100) == SpendPlan([1], 0, [share("B", paid=100)])
     partly = allocate([lot(1, "A", 100, 150), lot(2, "B", 200), lot(3, "A", 100, 150)], 200)
     assert (partly.lots, partly.last_points_left) == ([1, 2], 0)
     assert sorted(partly.shares) == [share("A", settled=100), share("B", paid=200)]
 
 
 def test_the_debit_takes_first_in_the_lot_that_completes_the_spend() -> None:
-    assert allocate([lot(1, "A", 300, 200)], 100) == Spending([1], 0, [share("A", paid=100, settled=200)])
-    assert allocate([lot(1, "A", 300, 200)], 60) == Spending([1], 40, [share("A", paid=60, settled=200)])
+    assert allocate([lot(1, "A", 300, 200)], 100) == SpendPlan([1], 0, [share("A", paid=100, settled=200)])
+    assert allocate([lot(1, "A", 300, 200)], 60) == SpendPlan([1], 40, [share("A", paid=60, settled=200)])
 
 
 @pytest.mark.parametrize(("points", "lots_read"), [(1, 1), (99, 1), (100, 1), (101, 3), (150, 3), (151, 4), (250, 4)])
@@ -1010,5 +1010,5 @@ def test_two_transactions_that_are_alike_both_count() -> None:
 
 
 def test_a_payment_is_a_payer_and_points_below_zero() -> None:
-    spending = Spending([1], 0, [share("A", paid=5), share("B", settled=5), share("C", paid=1, settled=1)])
+    spending = SpendPlan([1], 0, [share("A", paid=5), share("B", settled=5), share("C", paid=1, settled=1)])
     assert payments(spending) == [Payment(payer="A", points=-5), Payment(payer="C", points=-1)]

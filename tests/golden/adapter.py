@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from api import health
-from persistence import database
+from persistence.database import connections
 from telemetry import observe as observe
 
 LIST_FUNCTIONS: Final = """
@@ -19,9 +19,9 @@ print(json.dumps({name: json.loads(function.get_function_json())["bindings"] for
 
 def forget_probes() -> None:
     """Makes the next health check of the database the first one."""
-    health._seen = None
+    health._last_probe = None
 
 
 def connect_with_short_lock_timeout(database_file: Path) -> None:
     """Connects the app to its file again; now a locked database is reported at once."""
-    database.connect(f"sqlite:///{database_file}?timeout=0.1", threads=8)
+    connections.connect(f"sqlite:///{database_file}?timeout=0.1", threads=8)

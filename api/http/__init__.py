@@ -1,0 +1,1 @@
+"""The HTTP machinery that all services share. It names no service."""

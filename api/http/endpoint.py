@@ -1,0 +1,227 @@
+"""Serves one call of an endpoint or a timer: the only place where requests, transactions, errors and log lines meet.
+
+parse → authorize → check → transaction with retries → respond → log. Nothing here knows a service.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import azure.functions as func
+
+from api.http.idempotency import Keyed, call_hash, find_stored, read_key, run_idempotent
+from api.http.problems import MEDIA_TYPE, InternalError, Locate, headers_for, pointer, problem_from, status_of
+from api.http.requests import (
+    BodyInvalidError,
+    Read,
+    Request,
+    RequestInvalidError,
+    body_reader,
+    header_reader,
+    locate,
+    path_reader,
+    query_reader,
+    read_parts,
+    require_no_body,
+)
+from api.http.responses import Response, http_response
+from api.http.service import Endpoint, Tick, Timer, parameters
+from domain.errors import RollbookError
+from persistence.database.connections import Connection, reading, transaction
+from persistence.database.errors import error_code
+from persistence.database.idempotency import Key
+from persistence.database.retries import retry_budget, run_with_retries
+
+logger = logging.getLogger("rollbook")
+
+Outcome = tuple[func.HttpResponse, str]
+"""A response, and the code of its problem, or nothing."""
+
+Observer = Callable[[str, func.Context, Callable[[], Outcome]], Outcome]
+"""Called around the work of every call, with the function's name."""
+
+_observer: Observer | None = None
+
+
+class TimerFailedError(Exception):
+    """A timer failed. The host sees this in place of the cause, whose text may hold personal data."""
+
+
+def set_request_observer(observer: Observer | None) -> None:
+    """Calls `observer` around every call from now on; None ends it."""
+    global _observer
+    _observer = observer
+
+
+def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable[..., func.HttpResponse]:
+    """The function that Azure Functions calls for an endpoint. It responds to every request."""
+    run = _prepare(endpoint, idempotency_hours)
+    declared = {"": endpoint.body or endpoint.form, "query": endpoint.query, "path": endpoint.path}
+    find = partial(locate, {prefix: model for prefix, model in declared.items() if model is not None})
+
+    # Not functools.wraps: the worker would read the handler's parameters in place of these.
+    def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return _invoke(endpoint.name, context, partial(run, req), find)[0]
+
+    return _named(invoke, endpoint)
+
+
+def timer_function(declared: Timer) -> Callable[..., None]:
+    """The function that Azure Functions calls for a timer. Raises `TimerFailedError`."""
+
+    def run(tick: Tick) -> Response:
+        given = {"tick": tick, "settings": declared.settings}
+        run_with_retries(partial(_in_connection, declared.handler, given, writes=declared.writes))
+        return Response(b"")
+
+    def invoke(timer: func.TimerRequest, context: func.Context) -> None:
+        response, code = _invoke(declared.name, context, partial(run, Tick(bool(timer.past_due))), pointer)
+        if response.status_code >= 400:
+            raise TimerFailedError(f"{declared.name}: {code}")
+
+    return _named(invoke, declared)
+
+
+def _named(invoke: Callable[..., Any], declared: Endpoint | Timer) -> Callable[..., Any]:
+    invoke.__name__ = invoke.__qualname__ = declared.name
+    invoke.__module__, invoke.__doc__ = declared.handler.__module__, declared.handler.__doc__
+    return invoke
+
+
+def _invoke(function: str, context: func.Context, run: Callable[[], Response], find: Locate) -> Outcome:
+    started = time.perf_counter_ns()
+    respond = partial(_respond, function, context.invocation_id, run, find)
+    outcome = respond() if _observer is None else _observer(function, context, respond)
+    _log_call(function, outcome[0].status_code, outcome[1], started, context.invocation_id)
+    return outcome
+
+
+def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
+    try:
+        with retry_budget():
+            return http_response(run()), ""
+    except RollbookError as error:
+        if status_of(type(error)) == 500:
+            return _unexpected(error, function, invocation_id)
+        code = ":".join(filter(None, (error.code, error_code(error.__cause__))))
+        return _problem_response(error, invocation_id, find), code
+    except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
+        return _unexpected(error, function, invocation_id)
+
+
+def _problem_response(error: RollbookError, invocation_id: str, find: Locate) -> func.HttpResponse:
+    body = problem_from(error, invocation_id, find)
+    return http_response(Response(body, body["status"], MEDIA_TYPE, headers_for(error)))
+
+
+def _unexpected(error: Exception, function: str, invocation_id: str) -> Outcome:
+    _log_unexpected(error, function, invocation_id)
+    return _problem_response(InternalError(), invocation_id, pointer), InternalError.code
+
+
+# ---- one call of an endpoint
+
+
+def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpRequest], Response]:
+    """What can be decided once per endpoint is decided here; the returned function runs one request."""
+    parts = _readers(endpoint)
+    invalid = BodyInvalidError if "request" in parts else RequestInvalidError
+    takes_body = "request" in parts or endpoint.ignore_body
+
+    def run(req: func.HttpRequest) -> Response:
+        caller = run_with_retries(partial(endpoint.auth.authenticate, req))
+        if not takes_body:
+            require_no_body(req)
+        given = read_parts(req, parts, invalid)
+        key = read_key(req, supported=endpoint.idempotent)
+        for part in given.values():
+            if isinstance(part, Request):
+                part.check()
+        sent = given if endpoint.parse is None or key is None else {**given, "request": req.get_body()}
+        given = {**given, "caller": caller, "settings": endpoint.settings}
+        writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
+        if key is None or not writes:
+            return _run_once(endpoint, given, writes=writes)
+        named_parts = {name: value for name, value in sent.items() if name != "headers"}
+        keyed = Keyed(Key(caller.id, endpoint.name, key), call_hash(endpoint.name, named_parts), idempotency_hours)
+        return _run_keyed(endpoint, given, keyed)
+
+    return run
+
+
+def _readers(endpoint: Endpoint) -> dict[str, Read]:
+    readers: dict[str, Read | None] = {
+        "request": body_reader(endpoint.body, endpoint.parse, endpoint.form, endpoint.body_limit),
+        "query": query_reader(endpoint.query) if endpoint.query else None,
+        "path": path_reader(endpoint.path) if endpoint.path else None,
+        "headers": header_reader(endpoint.headers) if endpoint.headers else None,
+    }
+    return {name: reader for name, reader in readers.items() if reader is not None}
+
+
+def _run_once(endpoint: Endpoint, given: dict[str, Any], *, writes: bool) -> Response:
+    if endpoint.before is not None:
+        given["prepared"] = _run_before(endpoint, given)
+    response: Response = run_with_retries(partial(_in_connection, endpoint.handler, given, writes=writes))
+    return response if endpoint.render is None else response._replace(body=endpoint.render(response.body))
+
+
+def _run_keyed(endpoint: Endpoint, given: dict[str, Any], keyed: Keyed) -> Response:
+    if endpoint.before is not None:
+        stored = run_with_retries(partial(_find_stored, keyed))
+        if stored is not None:
+            return stored
+        given["prepared"] = _run_before(endpoint, given)
+
+    def work() -> Response:
+        with transaction() as connection:
+            return run_idempotent(connection, keyed, partial(_call, endpoint.handler, given, connection))
+
+    return run_with_retries(work)
+
+
+def _find_stored(keyed: Keyed) -> Response | None:
+    with reading() as connection:
+        return find_stored(connection, keyed)
+
+
+def _run_before(endpoint: Endpoint, given: Mapping[str, Any]) -> Any:
+    if endpoint.before is None or not endpoint.before_writes:
+        return endpoint.before and _call(endpoint.before, given)
+    return run_with_retries(partial(_in_connection, endpoint.before, given, writes=True))
+
+
+def _in_connection(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Any:
+    """What `function` returns: inside a transaction where it writes, in autocommit where it only takes a connection."""
+    if writes:
+        with transaction() as connection:
+            return _call(function, given, connection)
+    if "connection" in parameters(function):
+        with reading() as connection:
+            return _call(function, given, connection)
+    return _call(function, given)
+
+
+def _call(function: Callable[..., Any], given: Mapping[str, Any], connection: Connection | None = None) -> Any:
+    known = {**given, "connection": connection}
+    return function(**{name: known[name] for name in parameters(function)})
+
+
+# ---- log: never names, numbers, PANs, or the texts of exceptions, which repeat values
+
+
+def _log_call(function: str, status: int, code: str, started: int, invocation_id: str) -> None:
+    milliseconds = (time.perf_counter_ns() - started) / 1e6
+    outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
+    logger.info("%s %s %d %.1f ms %s %s", function, outcome, status, milliseconds, invocation_id, code)
+
+
+def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    logger.error("%s error %s %s %s %s", function, type(error).__name__, error_code(error) or "-", where, invocation_id)

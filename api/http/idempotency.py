@@ -1,0 +1,119 @@
+"""Idempotency keys: a repeated request has its effect once, and its response is returned again.
+
+A key belongs to a caller and an operation. Its response is stored in the transaction of the effect, so that both are
+there or neither. Errors are not stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import azure.functions as func
+import orjson
+from pydantic import BaseModel
+
+from api.http.responses import Response, encode
+from domain.errors import ConflictError, InvalidError
+from domain.timestamps import format_timestamp
+from persistence.database.connections import Connection
+from persistence.database.idempotency import Key, StoredResponse, claim_key, find_response, store_response
+
+KEY_PATTERN: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
+"""An idempotency key: 1 to 255 printable ASCII characters, no blank at either end."""
+
+
+class IdempotencyKeyInvalidError(InvalidError):
+    """A header that is no key."""
+
+    code = "idempotency-key-invalid"
+    detail = "Idempotency-Key must be 1 to 255 printable ASCII characters."
+
+
+class IdempotencyKeyUnsupportedError(InvalidError):
+    """A key where none is read: without this error its sender would rely on it."""
+
+    code = "idempotency-key-unsupported"
+    detail = "This endpoint does not support Idempotency-Key. Nothing was changed."
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    """A key that came with another request before."""
+
+    code = "idempotency-key-reused"
+    detail = "This Idempotency-Key was used for another request."
+
+
+def read_key(req: func.HttpRequest, *, supported: bool) -> str | None:
+    """The idempotency key of a request, or None. Raises `IdempotencyKey…Error`."""
+    given = req.headers.get("idempotency-key")
+    if given is None:
+        return None
+    if not supported:
+        raise IdempotencyKeyUnsupportedError
+    key = str(given).strip(" \t")
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise IdempotencyKeyInvalidError
+    return key
+
+
+def call_hash(operation: str, parts: Mapping[str, Any]) -> str:
+    """What two requests have in common that ask for the same: operation, and each part as parsed.
+
+    Of models only the keys that were sent count, so that a release with one more optional key still recognises them. A
+    body that a function parses counts by its bytes.
+    """
+    content = [operation, *([name, _canonical(value)] for name, value in sorted(parts.items()))]
+    return hashlib.sha256(orjson.dumps(content)).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(exclude_unset=True)
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    return [_canonical(element) for element in value] if isinstance(value, list) else value
+
+
+class Keyed(NamedTuple):
+    """A call with a key: whose, the hash of what it asks for, and for how many hours its response is stored."""
+
+    key: Key
+    call_hash: str
+    hours: int
+
+
+def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
+    """The response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
+    _, expired_at = _times(keyed.hours)
+    stored = find_response(connection, keyed.key, expired_at=expired_at)
+    return None if stored is None else _replay(stored, keyed)
+
+
+def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response:
+    """What `work` returns, or what it returned for this key before. Raises `IdempotencyKeyReusedError`."""
+    now, expired_at = _times(keyed.hours)
+    stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at)
+    if stored is not None:
+        return _replay(stored, keyed)
+    response = work()
+    body = encode(response.body)
+    headers = orjson.dumps(dict(response.headers)).decode() if response.headers else None
+    kept = StoredResponse(keyed.call_hash, response.status, body, response.media_type, headers)
+    store_response(connection, keyed.key, kept)
+    return response._replace(body=body)
+
+
+def _replay(stored: StoredResponse, keyed: Keyed) -> Response:
+    if stored.call_hash != keyed.call_hash:  # None: stored by a release that hashed otherwise
+        raise IdempotencyKeyReusedError
+    headers = orjson.loads(stored.headers) if stored.headers else {}
+    return Response(stored.body, stored.status, stored.media_type, headers)
+
+
+def _times(hours: int) -> tuple[str, str]:
+    now = datetime.now(UTC)
+    return format_timestamp(now), format_timestamp(now - timedelta(hours=hours))

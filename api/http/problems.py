@@ -1,0 +1,188 @@
+"""Errors as problem details (RFC 9457): their statuses, the shape of their bodies, and the errors of the edge itself.
+
+Errors name fields. Where a field stands in a request is known here: `Locate` turns a violation's path into a pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NotRequired, TypedDict
+
+from pydantic_core import ErrorDetails
+
+from domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, RollbookError
+from domain.errors import Violation as DomainViolation
+from persistence.database.errors import UnavailableError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+MAX_VIOLATIONS: Final = 100
+"""Most violations in one problem; `more` counts the others."""
+
+RETRY_AFTER_SECONDS: Final = 5
+"""What a 503 advises its caller to wait, unless the error says otherwise."""
+
+Path = tuple[str | int, ...]
+Locate = Callable[[Path], str]
+"""The JSON Pointer (RFC 6901) of the value that a violation's path leads to."""
+
+
+class Violation(TypedDict):
+    """A violated constraint: where (JSON Pointer, RFC 6901), which one, and in words.
+
+    Places in the query begin with /query, those of headers with /headers, all others are in the body.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """The body of every error. `instance` finds the request in the log; some codes add members of their own.
+
+    `errors` has at most 100 violations; `more` counts those left out.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Violation]
+    more: NotRequired[int]
+
+
+# ---- the errors of the edge
+
+
+class UnauthorizedError(RollbookError):
+    """The credentials of the request are missing or not valid."""
+
+
+class GoneError(RollbookError):
+    """What the request asks for existed, and was removed for good."""
+
+
+class TooManyRequestsError(RollbookError):
+    """The caller must wait; `Retry-After` says how long."""
+
+    headers = {"Retry-After": "Seconds to wait"}  # noqa: RUF012 - declared once, never changed
+
+
+class LocatedError(InvalidError):
+    """A request that cannot be parsed. The paths of its violations begin at the request, and need no search."""
+
+
+class TooLargeError(RollbookError):
+    """The body is larger than the endpoint reads."""
+
+    code = "body-too-large"
+
+
+class LengthRequiredError(RollbookError):
+    """The body was sent in chunks, which the host does not hand over."""
+
+    code = "length-required"
+    detail = "Send the body with a Content-Length, not in chunks."
+
+
+class InternalError(RollbookError):
+    """Anything that is no other error."""
+
+
+STATUSES: Final[Mapping[type[RollbookError], int]] = {
+    InvalidError: 400,
+    UnauthorizedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    GoneError: 410,
+    LengthRequiredError: 411,
+    TooLargeError: 413,
+    TooManyRequestsError: 429,
+    InternalError: 500,
+    UnavailableError: 503,
+}
+"""The statuses of the kinds; a subclass has that of its kind."""
+
+TITLES: Final = {
+    400: "Invalid request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    409: "Conflict with the current state",
+    410: "Gone",
+    411: "Content-Length required",
+    413: "Request body too large",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Service unavailable",
+}
+"""The titles of problems by status."""
+
+# pydantic's types of errors, as codes of ours; a type that is missing here keeps its name.
+_CODES: Final = {
+    "missing": ("missing-key", "This key is required."),
+    "extra_forbidden": ("unknown-key", "Unknown key."),
+    "bool_type": ("wrong-type", "This must be true or false."),
+    "int_type": ("wrong-type", "This must be a whole number."),
+    "string_type": ("wrong-type", "This must be a JSON string."),
+    "model_type": ("wrong-type", "This must be a JSON object."),
+    "list_type": ("wrong-type", "This must be a JSON array."),
+    "greater_than_equal": ("out-of-range", "This is too small."),
+    "less_than_equal": ("out-of-range", "This is too large."),
+    "too_short": ("out-of-range", "This has too few entries."),
+    "too_long": ("out-of-range", "This has too many entries."),
+}
+
+
+def status_of(error: type[RollbookError]) -> int:
+    """The HTTP status of a class of errors: that of its nearest kind, or 500."""
+    return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
+
+
+def problem_from(error: RollbookError, invocation_id: str, locate: Locate) -> dict[str, Any]:
+    """The body for an error."""
+    status = status_of(type(error))
+    if isinstance(error, LocatedError):
+        locate = pointer
+    body = Problem(
+        type=f"/problems/{error.code}",
+        title=TITLES[status],
+        status=status,
+        detail=error.detail,
+        instance=invocation_id,
+        errors=[_located(violation, locate) for violation in error.violations[:MAX_VIOLATIONS]],
+    )
+    if (more := len(error.violations) - MAX_VIOLATIONS) > 0:
+        body["more"] = more
+    return {**body, **error.member_values}
+
+
+def _located(violation: DomainViolation, locate: Locate) -> Violation:
+    located = Violation(pointer=locate(violation.path), code=violation.code, detail=violation.detail)
+    return {**located, **violation.members}  # type: ignore[typeddict-item]
+
+
+def headers_for(error: RollbookError) -> dict[str, str]:
+    """The headers for an error; whatever is unavailable advises when to retry."""
+    retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, UnavailableError) else {}
+    return {**retry, **error.header_values}
+
+
+def violations_of(details: ErrorDetails) -> Iterator[DomainViolation]:
+    """One of pydantic's errors as violations; a domain rule may have found several inside one field."""
+    path = details["loc"]
+    error = details.get("ctx", {}).get("error")
+    if isinstance(error, RollbookError):
+        for violation in error.violations or [DomainViolation((), error.code, error.detail)]:
+            yield violation._replace(path=path + violation.path)
+    else:
+        code, detail = _CODES.get(details["type"], (details["type"].replace("_", "-"), details["msg"]))
+        yield DomainViolation(path, code, detail)
+
+
+def pointer(path: Path) -> str:
+    """A path as a JSON Pointer."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)

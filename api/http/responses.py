@@ -1,0 +1,68 @@
+"""What a handler returns, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import azure.functions as func
+import orjson
+
+JSON: Final = "application/json"
+
+Body = Mapping[str, object] | Sequence[object] | bytes
+"""A JSON object or array, or encoded bytes."""
+
+
+class Response(NamedTuple):
+    """What a handler returns. With `render=` its body is any value that the function renders."""
+
+    body: Any
+    status: int = 200
+    media_type: str = JSON
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Returns(NamedTuple):
+    """The declaration of a response: its type, a description, and the headers with descriptions of theirs.
+
+    `media` maps further media types to types of their own; `bytes` is binary content, `str` is text.
+    """
+
+    type: Any = None
+    description: str = ""
+    media: Mapping[str, Any] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def encode(body: Body) -> bytes:
+    """A body as bytes."""
+    return body if isinstance(body, bytes) else orjson.dumps(body)
+
+
+def http_response(response: Response) -> func.HttpResponse:
+    """A response as Azure Functions takes it. No cache may keep it, because most hold personal data."""
+    return func.HttpResponse(
+        encode(response.body),
+        status_code=response.status,
+        headers={"Cache-Control": "no-store", **response.headers},
+        mimetype=response.media_type,
+    )
+
+
+def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
+    """The JSON object `{key: [...]}` with the elements of all batches, encoded batch by batch.
+
+    A growing buffer holds the response once; joining its parts would hold it twice and block every other thread.
+    """
+    buffer = BytesIO()
+    buffer.write(b'{"' + key.encode() + b'":[')
+    separator = b""
+    for batch in batches:
+        buffer.write(separator)
+        buffer.write(memoryview(orjson.dumps(batch))[1:-1])
+        separator = b","
+    buffer.write(b"]}")
+    return buffer.getvalue()

@@ -1,0 +1,118 @@
+"""JSON schemas of what endpoints read and return, for the OpenAPI document: pydantic's, with a few changes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, NotRequired, Union, get_args, get_origin, get_type_hints
+
+import orjson
+from pydantic import Field, TypeAdapter, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core.core_schema import WithDefaultSchema
+
+from api.http.problems import Problem
+from api.http.requests import Request
+from api.http.responses import JSON, Returns
+from api.http.service import Endpoint
+
+
+class Schemas(NamedTuple):
+    """The schemas by endpoint and part ("request", "query", "200 application/json"), of a problem, and shared ones."""
+
+    of: Mapping[tuple[str, str], JsonSchemaValue]
+    problem: JsonSchemaValue
+    components: Mapping[str, JsonSchemaValue]
+
+    def resolve(self, schema: JsonSchemaValue) -> JsonSchemaValue:
+        """A schema, or the component that it refers to."""
+        return self.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+class _Generator(GenerateJsonSchema):
+    """Without titles that repeat the names, and without the default null of a key that may only be absent."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default") is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def content_schemas(endpoints: Sequence[Endpoint]) -> Schemas:
+    """The schemas of all that the endpoints read and return."""
+    inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (("", "problem"), "serialization", TypeAdapter(_model(Problem)))
+    ]
+    for endpoint in endpoints:
+        inputs += [(key, "validation", TypeAdapter(model)) for key, model in _requests(endpoint)]
+        inputs += [(key, "serialization", TypeAdapter(_model(declared))) for key, declared in _responses(endpoint)]
+    schemas, document = TypeAdapter.json_schemas(
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=_Generator
+    )
+    named = {key: schema for (key, _), schema in schemas.items()}
+    components = _referred(document.get("$defs", {}), list(named.values()))
+    return Schemas(named, named["", "problem"], components)
+
+
+def _requests(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
+    parts = {
+        "request": endpoint.body or endpoint.form,
+        "query": endpoint.query,
+        "path": endpoint.path,
+        "header": endpoint.headers,
+    }
+    return [((endpoint.name, part), model) for part, model in parts.items() if model is not None]
+
+
+def _responses(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
+    found = []
+    for status, declared in endpoint.returns.items():
+        returns = declared if isinstance(declared, Returns) else Returns(declared)
+        for media, type_ in {JSON: returns.type, **returns.media}.items():
+            if type_ not in (None, bytes, str):
+                found.append(((endpoint.name, f"{status} {media}"), type_))
+    return found
+
+
+def _referred(definitions: Mapping[str, Any], schemas: list[Any]) -> dict[str, Any]:
+    """The definitions that something refers to: a type that a schema replaced is defined, but not used."""
+    text = orjson.dumps([schemas, definitions]).decode()
+    return {name: schema for name, schema in definitions.items() if f'/schemas/{name}"' in text}
+
+
+def is_required(body: Any) -> bool:
+    """Whether a body must be sent: an absent one is read as an object without keys, or as an empty array."""
+    if not (isinstance(body, type) and issubclass(body, Request)):
+        return True
+    return any(field.is_required() for field in body.model_fields.values()) or any(body.check_keys(frozenset()))
+
+
+@functools.cache  # so that a type is one component
+def _model(declared: Any) -> Any:
+    """A type of responses as pydantic describes it.
+
+    TypedDicts become models (before Python 3.12 pydantic takes none of the standard library's), and so do named tuples.
+    The text of an annotation, which is all that the domain can say, becomes a format.
+    """
+    arguments = get_args(declared)
+    if get_origin(declared) is Annotated:
+        return Annotated[arguments[0], Field(json_schema_extra={"format": arguments[1]})]
+    if get_origin(declared) in (Union, UnionType):
+        return Union[tuple(_model(argument) for argument in arguments)]  # noqa: UP007 - made when the program runs
+    if get_origin(declared) in (list, dict):
+        return get_origin(declared)[tuple(_model(argument) for argument in arguments)]
+    return _model_of_fields(declared) if hasattr(declared, "__annotations__") else declared
+
+
+def _model_of_fields(declared: Any) -> Any:
+    fields: dict[str, Any] = {
+        # __required_keys__ does not know better: it was made while annotations were texts.
+        name: (_model(*get_args(hint)), None) if get_origin(hint) is NotRequired else (_model(hint), ...)
+        for name, hint in get_type_hints(declared, include_extras=True).items()
+    }
+    text = " ".join(str(declared.__doc__).split())
+    return create_model(declared.__name__, __module__=declared.__module__, __doc__=text, **fields)

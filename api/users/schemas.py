@@ -1,0 +1,285 @@
+"""The request and response models of the users service."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, ClassVar, Final, NotRequired, TypedDict
+
+import orjson
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model, model_validator
+
+from api.http.requests import OPTIONAL, Examples, Request, field
+from domain.errors import InvalidError, Violation
+from domain.timestamps import format_timestamp
+from domain.users import errors, fields
+from domain.users.versions import Changes, UserRecord, UuidText, require_bulk_keys
+from persistence.users import Position
+from settings import switch
+
+
+@dataclass(frozen=True)
+class UsersSettings:
+    """The settings of the users service."""
+
+    pan_holder_check: bool = switch("PAN_HOLDER_CHECK", default=True)
+
+
+class CursorInvalidError(InvalidError):
+    """Text that is no cursor."""
+
+    code = "cursor-invalid"
+    detail = "Not a valid cursor; use the `next_cursor` of a previous response."
+
+
+class UpdateDataEmptyError(InvalidError):
+    """An update without new values."""
+
+    code = "update-data-empty"
+    detail = "update_data must have at least one key."
+
+
+# ---- fields
+
+_UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{fields.UUID.pattern}$"}
+_HOLDERS: Final = errors.PAN_HOLDER_TYPES + errors.PAN_HOLDER_TYPES.lower()
+_MANAGER, _NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # of the seed
+
+FullName = Annotated[
+    str,
+    BeforeValidator(fields.parse_full_name),
+    field(
+        f"Any script, at most {fields.FULL_NAME_MAX} characters after trimming, no control characters",
+        errors.FullNameInvalidError,
+        minLength=1,
+    ),
+]
+MobNum = Annotated[
+    str,
+    BeforeValidator(fields.parse_mob_num),
+    field(
+        "An Indian mobile number, optionally after +91 or 0; stored as its ten digits",
+        errors.MobNumInvalidError,
+        pattern=r"^ *(\+[ -]*9[ -]*1[ -]*|0[ -]*)?[6-9]([ -]*[0-9]){9} *$",
+    ),
+]
+PanNum = Annotated[
+    str,
+    BeforeValidator(fields.parse_pan_num),
+    field(
+        "A PAN (AAAAA9999A); stored in capitals",
+        errors.PanNumInvalidError,
+        errors.PanHolderInvalidError,
+        pattern=f"^ *[A-Za-z]{{3}}[{_HOLDERS}][A-Za-z][0-9]{{4}}[A-Za-z] *$",
+    ),
+]
+PanNumOfAnyHolder = Annotated[
+    str,
+    BeforeValidator(partial(fields.parse_pan_num, holder_check=False)),
+    field(
+        "A PAN (AAAAA9999A); stored in capitals",
+        errors.PanNumInvalidError,
+        pattern="^ *[A-Za-z]{5}[0-9]{4}[A-Za-z] *$",
+    ),
+]
+UserId = Annotated[
+    str,
+    BeforeValidator(fields.parse_uuid),
+    field("The same in every version of a user", errors.UuidInvalidError, **_UUID),
+]
+ManagerId = Annotated[
+    str, BeforeValidator(fields.parse_uuid), field("An active manager", errors.UuidInvalidError, **_UUID)
+]
+UserIds = Annotated[
+    list[str],
+    BeforeValidator(fields.parse_user_ids),
+    field(
+        "Users by their ids; more than one only with manager_id alone",
+        errors.UserIdsCountError,
+        errors.UuidInvalidError,
+        items={"type": "string", **_UUID},
+        minItems=1,
+        maxItems=fields.USER_IDS_MAX,
+    ),
+]
+
+
+def format_cursor(position: Position | None) -> str | None:
+    """A position as the text that continues a listing there; None at its end."""
+    return None if position is None else base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
+
+
+def parse_cursor(value: object) -> Position:
+    """The position that `format_cursor` wrote. Raises `CursorInvalidError` for everything else."""
+    try:
+        created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
+        position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
+        if format_cursor(position) == value and 0 <= position.id < 2**63:
+            return position
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise CursorInvalidError
+
+
+# ---- requests
+
+
+class CreateUser(Request):
+    """The body of `create_user`. A `manager_id` of null means no manager."""
+
+    EXAMPLES: ClassVar[Examples] = {
+        "A user with a manager": {
+            "full_name": "Asha Rao",
+            "mob_num": "+91 98765-43210",
+            "pan_num": "ABCPE1234F",
+            "manager_id": _MANAGER,
+        },
+        "A user without one": {"full_name": "Ravi Patel", "mob_num": "9876543211", "pan_num": "AAACB1234C"},
+    }
+
+    full_name: FullName
+    mob_num: MobNum
+    pan_num: PanNum
+    manager_id: ManagerId | None = None
+
+
+class GetUsers(Request):
+    """The body of `get_users`: filters that combine with AND, and paging. A cursor needs the limit of its pages."""
+
+    EXAMPLES: ClassVar[Examples] = {
+        "All records": {},
+        "The current users of a manager": {"manager_id": _MANAGER, "is_active": True},
+        "The user with a number, history included": {"mob_num": "9876543210"},
+        "The first page": {"limit": 100},
+    }
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"cursor": ["limit"]}})
+
+    user_id: UserId = OPTIONAL
+    mob_num: MobNum = OPTIONAL
+    manager_id: ManagerId = OPTIONAL
+    is_active: Annotated[bool, field("true: current versions, false: superseded ones")] = OPTIONAL
+    limit: Annotated[int, Field(ge=1, le=1000), field("The most records of one page")] = OPTIONAL
+    cursor: Annotated[
+        Position,
+        PlainValidator(parse_cursor, json_schema_input_type=str),
+        field("The next_cursor of the previous page, unchanged", CursorInvalidError),
+    ] = OPTIONAL
+
+    @classmethod
+    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
+        """A cursor continues pages, so that it needs their limit."""
+        if "cursor" in keys and "limit" not in keys:
+            yield Violation(("limit",), "missing-key", "limit is required with cursor.")
+
+
+class DeleteUser(Request):
+    """The body of `delete_user`: exactly one of its two keys (else one-key-required)."""
+
+    EXAMPLES: ClassVar[Examples] = {"After create_user: the user with a number": {"mob_num": "9876543210"}}
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    user_id: UserId = OPTIONAL
+    mob_num: MobNum = OPTIONAL
+
+    @classmethod
+    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
+        """Neither key would name no user; both could name two."""
+        if len(keys & {"user_id", "mob_num"}) != 1:
+            yield Violation((), "one-key-required", "Give exactly one of user_id and mob_num.")
+
+
+class UpdateData(Request):
+    """The new values of an update: at least one (else update-data-empty)."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    full_name: FullName = OPTIONAL
+    mob_num: MobNum = OPTIONAL
+    pan_num: PanNum = OPTIONAL
+    manager_id: ManagerId = OPTIONAL
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> UpdateData:
+        if not self.model_fields_set:
+            raise UpdateDataEmptyError
+        return self
+
+
+class UpdateUser(Request):
+    """The body of `update_user`."""
+
+    EXAMPLES: ClassVar[Examples] = {
+        "After create_user: another manager; put in the user_id of that response": {
+            "user_ids": ["7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"],
+            "update_data": {"manager_id": _NEXT_MANAGER},
+        }
+    }
+
+    user_ids: UserIds
+    update_data: UpdateData
+
+    @property
+    def changes(self) -> Changes:
+        """The new values that were sent."""
+        changes: Changes = self.update_data.model_dump(exclude_unset=True)  # type: ignore[assignment]
+        return changes
+
+    def check(self) -> None:
+        """Raises `BulkUpdateKeysError`."""
+        require_bulk_keys(self.user_ids, self.changes)
+
+
+# Models for PAN_HOLDER_CHECK=off: the same but for one field, so that OpenAPI says what holds.
+
+
+CreateUserOfAnyHolder = create_model(
+    CreateUser.__name__, __base__=CreateUser, __doc__=CreateUser.__doc__, pan_num=(PanNumOfAnyHolder, ...)
+)
+_UpdateDataOfAnyHolder = create_model(
+    UpdateData.__name__, __base__=UpdateData, __doc__=UpdateData.__doc__, pan_num=(PanNumOfAnyHolder, OPTIONAL)
+)
+UpdateUserOfAnyHolder = create_model(
+    UpdateUser.__name__, __base__=UpdateUser, __doc__=UpdateUser.__doc__, update_data=(_UpdateDataOfAnyHolder, ...)
+)
+
+
+def by_holder_check(strict: type[Request], lenient: type[Request]) -> Callable[[UsersSettings], type[Request]]:
+    """The model that PAN_HOLDER_CHECK chooses."""
+    return lambda settings: strict if settings.pan_holder_check else lenient
+
+
+# ---- responses
+
+
+class CreatedUser(TypedDict):
+    """The response of `create_user`."""
+
+    message: str
+    user_id: UuidText
+    user: UserRecord
+
+
+class UserPage(TypedDict):
+    """The response of `get_users`; `next_cursor` comes with a limit, and is null on the last page."""
+
+    users: list[UserRecord]
+    next_cursor: NotRequired[str | None]
+
+
+class DeletedUser(TypedDict):
+    """The response of `delete_user`."""
+
+    message: str
+    user_id: UuidText
+
+
+class UpdatedUsers(TypedDict):
+    """The response of `update_user`: every id of the request, once, in one of the lists."""
+
+    message: str
+    updated: list[UuidText]
+    unchanged: list[UuidText]
+    not_found: list[UuidText]

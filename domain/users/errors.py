@@ -1,0 +1,106 @@
+"""The errors of the users service."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from domain.errors import ConflictError, InvalidError, NotFoundError
+
+PAN_HOLDER_TYPES: Final = "ABCFGHJLPT"
+"""The holder types that the Income Tax Department assigns: a PAN's fourth letter."""
+
+
+class FullNameInvalidError(InvalidError):
+    """A name that is empty, too long, or has control characters."""
+
+    code = "full-name-invalid"
+
+
+class MobNumInvalidError(InvalidError):
+    """Text that is no Indian mobile number."""
+
+    code = "mob-num-invalid"
+    detail = "mob_num must be a 10-digit Indian mobile number that starts with 6, 7, 8 or 9, optionally after +91 or 0."
+
+
+class PanNumInvalidError(InvalidError):
+    """Text that is no PAN."""
+
+    code = "pan-num-invalid"
+    detail = "pan_num must be five letters, four digits and a letter, such as ABCPE1234F."
+
+
+class PanHolderInvalidError(InvalidError):
+    """A PAN whose fourth letter is no holder type."""
+
+    code = "pan-holder-invalid"
+    detail = (
+        f"pan_num's fourth letter is the holder type and must be one of {PAN_HOLDER_TYPES} "
+        "(the setting PAN_HOLDER_CHECK=off accepts any letter)."
+    )
+
+
+class UuidInvalidError(InvalidError):
+    """Text that is no UUID."""
+
+    code = "uuid-invalid"
+    detail = "Not a UUID with hyphens, such as 7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f."
+
+
+class UserIdsCountError(InvalidError):
+    """Too few or too many entries."""
+
+    code = "user-ids-count"
+
+
+class UserIdsInvalidError(InvalidError):
+    """Entries that are not UUIDs; its violations name each of them."""
+
+    code = "user-ids-invalid"
+    detail = "user_ids has entries that are not UUIDs."
+
+
+class BulkUpdateKeysError(InvalidError):
+    """An update of several users that carries more than a manager."""
+
+    code = "bulk-update-keys"
+    members = MappingProxyType({"extra_keys": list[str]})
+
+
+class ManagerUnknownError(InvalidError):
+    """A `manager_id` that belongs to no manager."""
+
+    code = "manager-unknown"
+    detail = "No manager has this manager_id."
+    fields = ("manager_id",)
+
+
+class ManagerInactiveError(InvalidError):
+    """A manager who is not active."""
+
+    code = "manager-inactive"
+    detail = "The manager with this manager_id is not active."
+    fields = ("manager_id",)
+
+
+class MobNumTakenError(ConflictError):
+    """A mobile number that another active user has."""
+
+    code = "mob-num-taken"
+    detail = "An active user has this mob_num."
+    fields = ("mob_num",)
+
+
+class UserNotFoundError(NotFoundError):
+    """A `user_id` or `mob_num` that no user has."""
+
+    code = "user-not-found"
+
+
+class UsersNotFoundError(NotFoundError):
+    """An update whose `user_ids` all belong to no user."""
+
+    code = "users-not-found"
+    detail = "No user has any of the user_ids."
+    members = MappingProxyType({"not_found": list[str]})

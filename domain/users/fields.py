@@ -1,0 +1,119 @@
+"""What the fields of the users service accept.
+
+Every `parse_*` function is total and idempotent: it returns any Python value in its stored form or raises a subclass of
+`InvalidError`, and a stored form parses to itself. docs/users.md lists the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from domain.errors import InvalidError, Violation, WrongTypeError
+from domain.users.errors import (
+    PAN_HOLDER_TYPES,
+    FullNameInvalidError,
+    MobNumInvalidError,
+    PanHolderInvalidError,
+    PanNumInvalidError,
+    UserIdsCountError,
+    UserIdsInvalidError,
+    UuidInvalidError,
+)
+
+FULL_NAME_MAX: Final = 200
+"""Longest full name, in code points."""
+
+USER_IDS_MAX: Final = 10_000
+"""Most entries of one update's `user_ids`, duplicates included."""
+
+# [0-9] and not \d: \d matches the digits of every script. fullmatch and not $: $ matches before a trailing line break.
+UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+# Category Cc is closed by Unicode's stability policy: exactly these. A lone surrogate is no character at all.
+_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MOB_NUM = re.compile(r"(?:\+91|0)?([6-9][0-9]{9})")
+_PAN_NUM = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise WrongTypeError(f"{name} must be a JSON string.")
+    return value
+
+
+def parse_full_name(value: object) -> str:
+    """A name in any script, trimmed: 1 to 200 code points, no control characters (Unicode category Cc).
+
+    Raises `WrongTypeError`, `FullNameInvalidError`.
+    """
+    text = _text(value, "full_name")
+    if _NOT_IN_A_NAME.search(text):
+        raise FullNameInvalidError("full_name must not contain control characters, line breaks included.")
+    name = text.strip()
+    if not name:
+        raise FullNameInvalidError("full_name must not be empty.")
+    if len(name) > FULL_NAME_MAX:
+        raise FullNameInvalidError(f"full_name must have at most {FULL_NAME_MAX} characters.")
+    return name
+
+
+def parse_mob_num(value: object) -> str:
+    """The ten digits of an Indian mobile number (national numbering plan: first digit 6 to 9).
+
+    One prefix, `+91` or `0`, is removed; ASCII spaces around it are trimmed, ASCII spaces and hyphens inside dropped.
+    Raises `WrongTypeError`, `MobNumInvalidError`.
+    """
+    text = _text(value, "mob_num").strip(" ")
+    digits = text.replace(" ", "").replace("-", "")
+    # A hyphen is a separator between characters: one at either end is not.
+    match = None if text.startswith("-") or text.endswith("-") else _MOB_NUM.fullmatch(digits)
+    if match is None:
+        raise MobNumInvalidError
+    return match[1]
+
+
+def parse_pan_num(value: object, *, holder_check: bool = True) -> str:
+    """A PAN (`AAAAA9999A`) in capitals, ASCII only, surrounding spaces trimmed.
+
+    With `holder_check`, its fourth letter must be one of `PAN_HOLDER_TYPES`. Raises `WrongTypeError`,
+    `PanNumInvalidError`, `PanHolderInvalidError`.
+    """
+    text = _text(value, "pan_num").strip(" ")
+    # ASCII first: upper() turns \u00df into SS and \u0131 into I.
+    if not text.isascii() or not _PAN_NUM.fullmatch(pan_num := text.upper()):
+        raise PanNumInvalidError
+    if holder_check and pan_num[3] not in PAN_HOLDER_TYPES:
+        raise PanHolderInvalidError
+    return pan_num
+
+
+def parse_uuid(value: object) -> str:
+    """A UUID with hyphens, in lower case. Raises `WrongTypeError`, `UuidInvalidError`."""
+    text = _text(value, "A UUID")
+    if not UUID.fullmatch(text):
+        raise UuidInvalidError
+    return text.lower()
+
+
+def parse_user_ids(value: object) -> list[str]:
+    """1 to 10,000 UUIDs, each once, in the order of their first entry.
+
+    Raises `WrongTypeError`, `UserIdsCountError`, or `UserIdsInvalidError` with a violation for every invalid entry.
+    """
+    if not isinstance(value, list):
+        raise WrongTypeError("user_ids must be a JSON array.")
+    if not 1 <= len(value) <= USER_IDS_MAX:
+        raise UserIdsCountError(f"user_ids must have 1 to {USER_IDS_MAX} entries, not {len(value)}.")
+    is_uuid = UUID.fullmatch
+    if all(isinstance(entry, str) and is_uuid(entry) for entry in value):
+        return list(dict.fromkeys(map(str.lower, value)))
+    raise UserIdsInvalidError(violations=list(_invalid_entries(value)))
+
+
+def _invalid_entries(entries: Iterable[object]) -> Iterable[Violation]:
+    for position, entry in enumerate(entries):
+        try:
+            parse_uuid(entry)
+        except InvalidError as error:
+            yield Violation((position,), error.code, error.detail)
