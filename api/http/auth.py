@@ -37,8 +37,12 @@ class Auth(Protocol):
     def errors(self) -> Sequence[type[RollbookError]]:
         """What `authenticate` raises."""
 
+    @property
+    def reads_database(self) -> bool:
+        """Whether `authenticate` does, so that it is retried."""
+
     def authenticate(self, req: func.HttpRequest) -> Caller:
-        """The caller of a request; raises one of `errors`. It may read the database: the boundary retries it."""
+        """The caller of a request; raises one of `errors`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class FunctionKey:
         "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"}
     }
     errors: ClassVar[Sequence[type[RollbookError]]] = ()
+    reads_database: ClassVar[bool] = False
 
     def authenticate(self, req: func.HttpRequest) -> Caller:
         """The caller, by the key that the request carried; without one (a development host) an unknown caller."""
@@ -64,6 +69,7 @@ class Anonymous:
     auth_level: ClassVar[func.AuthLevel] = func.AuthLevel.ANONYMOUS
     security: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     errors: ClassVar[Sequence[type[RollbookError]]] = ()
+    reads_database: ClassVar[bool] = False
 
     def authenticate(self, req: func.HttpRequest) -> Caller:
         """An unknown caller."""

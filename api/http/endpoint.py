@@ -9,6 +9,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -76,7 +77,7 @@ def timer_function(declared: Timer) -> Callable[..., None]:
 
     def run(tick: Tick) -> Response:
         given = {"tick": tick, "settings": declared.settings}
-        run_with_retries(partial(_in_connection, declared.handler, given, writes=declared.writes))
+        run_with_retries(_work(declared.handler, given, writes=declared.writes))
         return Response(b"")
 
     def invoke(timer: func.TimerRequest, context: func.Context) -> None:
@@ -103,8 +104,7 @@ def _invoke(function: str, context: func.Context, run: Callable[[], Response], f
 
 def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
     try:
-        with retry_budget():
-            return http_response(run()), ""
+        return http_response(run()), ""
     except RollbookError as error:
         if status_of(type(error)) == 500:
             return _unexpected(error, function, invocation_id)
@@ -132,26 +132,37 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
     parts = _readers(endpoint)
     invalid = BodyInvalidError if "request" in parts else RequestInvalidError
     takes_body = "request" in parts or endpoint.ignore_body
+    checked = [name for name in parts if getattr(_declared(endpoint, name), "check", Request.check) != Request.check]
+    auth, service_settings = endpoint.auth, endpoint.settings
 
     def run(req: func.HttpRequest) -> Response:
-        caller = run_with_retries(partial(endpoint.auth.authenticate, req))
+        caller = run_with_retries(partial(auth.authenticate, req)) if auth.reads_database else auth.authenticate(req)
         if not takes_body:
             require_no_body(req)
         given = read_parts(req, parts, invalid)
         key = read_key(req, supported=endpoint.idempotent)
-        for part in given.values():
-            if isinstance(part, Request):
-                part.check()
-        sent = given if endpoint.parse is None or key is None else {**given, "request": req.get_body()}
-        given = {**given, "caller": caller, "settings": endpoint.settings}
+        for name in checked:
+            given[name].check()
+        request_hash = call_hash(endpoint.name, _hashed(endpoint, given, req)) if key is not None else ""
+        given["caller"], given["settings"] = caller, service_settings
         writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
         if key is None or not writes:
             return _run_once(endpoint, given, writes=writes)
-        named_parts = {name: value for name, value in sent.items() if name != "headers"}
-        keyed = Keyed(Key(caller.id, endpoint.name, key), call_hash(endpoint.name, named_parts), idempotency_hours)
-        return _run_keyed(endpoint, given, keyed)
+        return _run_keyed(endpoint, given, Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours))
 
-    return run
+    if endpoint.before is None and not auth.reads_database:  # one step, which has a budget of its own
+        return run
+    return retry_budget()(run)
+
+
+def _declared(endpoint: Endpoint, part: str) -> Any:
+    return (endpoint.body or endpoint.form) if part == "request" else getattr(endpoint, part)
+
+
+def _hashed(endpoint: Endpoint, given: Mapping[str, Any], req: func.HttpRequest) -> dict[str, Any]:
+    """What identifies a call: path, query and body as parsed, or the bytes of a body that a function parses."""
+    parts = {name: value for name, value in given.items() if name != "headers"}
+    return parts if endpoint.parse is None else {**parts, "request": req.get_body()}
 
 
 def _readers(endpoint: Endpoint) -> dict[str, Read]:
@@ -167,7 +178,7 @@ def _readers(endpoint: Endpoint) -> dict[str, Read]:
 def _run_once(endpoint: Endpoint, given: dict[str, Any], *, writes: bool) -> Response:
     if endpoint.before is not None:
         given["prepared"] = _run_before(endpoint, given)
-    response: Response = run_with_retries(partial(_in_connection, endpoint.handler, given, writes=writes))
+    response: Response = run_with_retries(_work(endpoint.handler, given, writes=writes))
     return response if endpoint.render is None else response._replace(body=endpoint.render(response.body))
 
 
@@ -191,25 +202,31 @@ def _find_stored(keyed: Keyed) -> Response | None:
 
 
 def _run_before(endpoint: Endpoint, given: Mapping[str, Any]) -> Any:
-    if endpoint.before is None or not endpoint.before_writes:
-        return endpoint.before and _call(endpoint.before, given)
-    return run_with_retries(partial(_in_connection, endpoint.before, given, writes=True))
+    before = endpoint.before
+    if before is None or not endpoint.before_writes:
+        return before and _call(before, given)
+    return run_with_retries(_work(before, given, writes=True))
 
 
-def _in_connection(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Any:
-    """What `function` returns: inside a transaction where it writes, in autocommit where it only takes a connection."""
+def _work(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Callable[[], Any]:
+    """What can be retried as a whole: the function in a transaction where it writes, else in autocommit."""
     if writes:
-        with transaction() as connection:
-            return _call(function, given, connection)
+        return partial(_in_connection, transaction, function, given)
     if "connection" in parameters(function):
-        with reading() as connection:
-            return _call(function, given, connection)
-    return _call(function, given)
+        return partial(_in_connection, reading, function, given)
+    return partial(_call, function, given)
+
+
+def _in_connection(
+    connect: Callable[[], AbstractContextManager[Connection]], function: Callable[..., Any], given: Mapping[str, Any]
+) -> Any:
+    with connect() as connection:
+        return _call(function, given, connection)
 
 
 def _call(function: Callable[..., Any], given: Mapping[str, Any], connection: Connection | None = None) -> Any:
-    known = {**given, "connection": connection}
-    return function(**{name: known[name] for name in parameters(function)})
+    """Calls a function with what its parameters name."""
+    return function(**{name: connection if name == "connection" else given[name] for name in parameters(function)})
 
 
 # ---- log: never names, numbers, PANs, or the texts of exceptions, which repeat values

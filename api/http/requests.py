@@ -139,8 +139,11 @@ def body_reader(
     array = TypeAdapter(body)
 
     def read_array(req: func.HttpRequest, violations: list[Violation]) -> Any:
-        content = _json(req, body_limit, list, BodyNotArrayError)
-        return _collect(lambda: array.validate_python(content, strict=True), violations)
+        try:
+            return array.validate_python(_json(req, body_limit, list, BodyNotArrayError), strict=True)
+        except ValidationError as error:
+            violations += _violations(error)
+            return None
 
     return read_array
 
@@ -238,17 +241,17 @@ def _parse(parse: Callable[[bytes], Any], body: bytes, violations: list[Violatio
 
 def _validate(model: type[Request], content: Mapping[str, Any], violations: list[Violation], prefix: Path = ()) -> Any:
     found = list(model.check_keys(frozenset(content)))
-    value = _collect(lambda: model.model_validate(content), found)
+    value = None
+    try:
+        value = model.model_validate(content)
+    except ValidationError as error:
+        found += _violations(error)
     violations += [violation._replace(path=prefix + violation.path) for violation in found] if prefix else found
     return value
 
 
-def _collect(validate: Callable[[], Any], violations: list[Violation]) -> Any:
-    try:
-        return validate()
-    except ValidationError as error:
-        violations += [found for details in error.errors(include_url=False) for found in violations_of(details)]
-        return None
+def _violations(error: ValidationError) -> list[Violation]:
+    return [found for details in error.errors(include_url=False) for found in violations_of(details)]
 
 
 # ---- where a field stands

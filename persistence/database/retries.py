@@ -55,12 +55,18 @@ def remaining_seconds() -> float:
 @contextmanager
 def retry_budget() -> Iterator[None]:
     """Limits the block to one budget. An inner block never extends its outer one, which continues afterwards."""
-    outer = _call.deadline, _call.lost_races
-    _call.deadline, _call.lost_races = min(_call.deadline, time.monotonic() + _budget_seconds), 0
+    outer = _begin_budget()
     try:
         yield
     finally:
         _call.deadline, _call.lost_races = outer
+
+
+def _begin_budget() -> tuple[float, int]:
+    """Returns the outer budget, for its restoration. A plain function: a context manager costs as much as a check-out."""
+    outer = _call.deadline, _call.lost_races
+    _call.deadline, _call.lost_races = min(outer[0], time.monotonic() + _budget_seconds), 0
+    return outer
 
 
 def run_with_retries(work: Callable[[], T]) -> T:
@@ -70,15 +76,17 @@ def run_with_retries(work: Callable[[], T]) -> T:
     and only where it is certain that nothing was committed. Raises `LostRaceError` or `TransientError` where the last
     attempt failed, and any other error of `work` at once.
     """
-    with retry_budget():
-        try:
-            return work()
-        except (LostRaceError, TransientError) as error:
-            _call.lost_races = int(isinstance(error, LostRaceError))
-            _notify_retry(error)
-            time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads competing calls; not a secret
-            # The first attempt bypasses tenacity: its bookkeeping costs as much as a query.
-            return _RETRY_POLICY(work)
+    outer = _begin_budget()
+    try:
+        return work()
+    except (LostRaceError, TransientError) as error:
+        _call.lost_races = int(isinstance(error, LostRaceError))
+        _notify_retry(error)
+        time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads competing calls; not a secret
+        # The first attempt bypasses tenacity: its bookkeeping costs as much as a query.
+        return _RETRY_POLICY(work)
+    finally:
+        _call.deadline, _call.lost_races = outer
 
 
 def _notify_retry(error: BaseException | None) -> None:
