@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import telemetry
 from api import health
 from persistence.database import connections
-from telemetry import observe as observe
 
 LIST_FUNCTIONS: Final = """
 import json, function_app
@@ -15,6 +15,9 @@ functions = {str(function.get_function_name()): function for function in functio
 print(json.dumps({name: json.loads(function.get_function_json())["bindings"] for name, function in functions.items()}))
 """
 """A program that prints the bindings of each function of the app as the worker indexes it."""
+
+
+observe: Final = telemetry.observe
 
 
 def forget_probes() -> None:

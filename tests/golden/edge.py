@@ -12,9 +12,10 @@ from tests.golden.users import MANAGERS, create, delete, listing, update
 MIB: Final = 1024 * 1024
 
 BODIES: Final = [
-    b"{", b"nonsense", b"\x00", b"\xff\xfe{}", b'{"full_name": "\xff"}', b"\xef\xbb\xbf{}", b"null", b"true", b"5", b'"x"',
-    b"[]", b"[{}]", b"{} {}", b"{}x", b'{"a": NaN}', b'{"a": 1e999}', b"{'a': 1}", b'{"a": 1,}', b" ", b"\n{}\n",
-    b'{"limit": 1, "limit": 2}', b"[" * 2000, b'{"a":' * 1100 + b"1" + b"}" * 1100, b'{"limit": ' + b"9" * 5000 + b"}",
+    b"{", b"nonsense", b"\x00", b"\xff\xfe{}", b'{"full_name": "\xff"}', b"\xef\xbb\xbf{}", b"null", b"true", b"5",
+    b'"x"', b"[]", b"[{}]", b"{} {}", b"{}x", b'{"a": NaN}', b'{"a": 1e999}', b"{'a': 1}", b'{"a": 1,}', b" ",
+    b"\n{}\n", b'{"limit": 1, "limit": 2}', b"[" * 2000, b'{"a":' * 1100 + b"1" + b"}" * 1100,
+    b'{"limit": ' + b"9" * 5000 + b"}",
     b'{"\\u0000": 1}', b'{"__proto__": {}}', "{\"full_name\": \"Zo\u00eb\"}".encode("latin-1"),
     b'{"full_name": "\\udead"}', b'{"\\ud800": 1}',
 ]  # fmt: skip

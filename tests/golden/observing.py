@@ -8,7 +8,7 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,7 +80,7 @@ class Masks:
         return self.json(value)
 
 
-_SQL_SERVER = pyodbc.dialect()  # type: ignore[no-untyped-call]
+_SQL_SERVER = pyodbc.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
 _compiled: dict[int, tuple[ClauseElement, str]] = {}  # holds each statement, so that no other one gets its id
 
 
@@ -108,16 +108,18 @@ def statements() -> Iterator[list[Statement]]:
     def trace(connection: sqlite3.Connection, _: object) -> None:
         connection.set_trace_callback(lambda sql: executed.append((sql, "")) if sql.startswith(_TRANSACTION) else None)
 
-    listeners = [
+    listeners: list[tuple[type, str, Callable[..., None]]] = [
         (Engine, "before_execute", compile_too),
         (Engine, "before_cursor_execute", record),
         (Pool, "connect", trace),
     ]
     for target, name, listener in listeners:
         event.listen(target, name, listener)
-    yield executed
-    for target, name, listener in listeners:
-        event.remove(target, name, listener)
+    try:
+        yield executed
+    finally:
+        for target, name, listener in listeners:
+            event.remove(target, name, listener)
 
 
 class _Lines(logging.Handler):
@@ -136,9 +138,11 @@ def log_lines() -> Iterator[list[str]]:
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    yield handler.lines
-    logger.removeHandler(handler)
-    logger.setLevel(before)
+    try:
+        yield handler.lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def mask_log_line(line: str) -> str:

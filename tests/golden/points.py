@@ -8,7 +8,8 @@ from tests.golden.calls import Call, Scenarios, Sql, get, keyed, post
 
 MAX: Final = 2**63 - 1
 PAYERS: Final = [
-    "A", "  DANNON \n", "dannon", "王", "é", "e\u0301", "x" * 200, "😀" * 200, "MILLER COORS", "a\u2028b", "' OR 1=1 --",
+    "A", "  DANNON \n", "dannon", "王", "é", "e\u0301", "x" * 200, "😀" * 200, "MILLER COORS", "a\u2028b",
+    "' OR 1=1 --",
 ]  # fmt: skip
 BAD_PAYERS: Final[list[Any]] = ["", "  ", "x" * 201, "a\nb", "a\x00", "\x7f", "a\x85b", 5, None, True, ["A"], {}]
 TIMES: Final = [

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from tests.golden.observing import Statement
 
 FOLDER: Final = Path(__file__).resolve().parent / "recordings"
 _STATEMENTS: Final = "statements"
+_SHOWN: Final = 5
+"""How many different requests of a scenario are shown."""
 
 
 def load(name: str) -> dict[str, Any]:
@@ -50,8 +53,14 @@ def with_texts(exchange: Mapping[str, Any], texts: Mapping[str, list[str]]) -> d
 
 def difference(recorded: list[Any], actual: list[Any]) -> str:
     """What is not as recorded, or nothing."""
-    before, after = ([line for entry in entries for line in _readable(entry)] for entries in (recorded, actual))
-    return "\n".join(difflib.unified_diff(before, after, "recorded", "now", lineterm="", n=6))
+    parts = []
+    for number, (before, after) in enumerate(zip_longest(recorded, actual), 1):
+        lines = difflib.unified_diff(_readable(before), _readable(after), "recorded", "now", lineterm="", n=2)
+        if difference := "\n".join(lines):
+            name = (after or before).get("request", (after or before).get("name"))
+            parts.append(f"{number}. {name}\n{difference}\n")
+    rest = f"... and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+    return "\n".join([*parts[:_SHOWN], *filter(None, [rest])])
 
 
 def _readable(entry: Any) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,13 @@ def world(database_file: Path, api: Any) -> World:
 @pytest.mark.parametrize(("file", "key"), [(file, key) for file, scenarios in TABLES.items() for key in scenarios])
 def test_a_scenario_goes_as_recorded(recordings: Recordings, world: World, file: str, key: str) -> None:
     different = recordings.check(file, key, world.play([*TABLES[file][key]]))
-    assert not different, different
+    _require_none(different)
 
 
 @pytest.mark.parametrize("key", edge.HOSTS)
 def test_a_host_with_other_settings_responds_as_recorded(recordings: Recordings, tmp_path: Path, key: str) -> None:
     settings, calls = edge.HOSTS[key]
-    with running(tmp_path, **settings) as program:
+    with running(tmp_path, PROJECT, **settings) as program:
         port = int(program.printed.split("http://127.0.0.1:")[1].split("/")[0])
         client = Client("127.0.0.1", port)
         played = []
@@ -72,7 +71,7 @@ def test_a_host_with_other_settings_responds_as_recorded(recordings: Recordings,
             played.append(client.send(call, []))
             played[-1]["log"] = [mask_log_line(line) for line in program.log[seen:].splitlines()]
     different = recordings.check("hosts", key, played)
-    assert not different, different
+    _require_none(different)
 
 
 @pytest.mark.parametrize("key", INDEXED)
@@ -83,7 +82,7 @@ def test_the_worker_indexes_the_functions_as_recorded(recordings: Recordings, tm
     )
     functions = [{"name": name, "bindings": bindings} for name, bindings in sorted(json.loads(done.stdout).items())]
     different = recordings.check("functions", key, functions)
-    assert not different, different
+    _require_none(different)
 
 
 def test_telemetry_is_as_recorded(recordings: Recordings, world: World) -> None:
@@ -99,7 +98,12 @@ def test_telemetry_is_as_recorded(recordings: Recordings, world: World) -> None:
     ]
     traces.shutdown()
     metrics.shutdown()
-    assert different == ["", ""], "\n".join(different)
+    _require_none("\n".join(filter(None, different)))
+
+
+def _require_none(different: str) -> None:
+    if different:
+        pytest.fail(different, pytrace=False)
 
 
 def _span(span: ReadableSpan) -> dict[str, Any]:

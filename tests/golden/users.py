@@ -39,10 +39,11 @@ BAD_IDS: Final[list[Any]] = [
     "", "x", MANAGERS[0] + "\n", " " + MANAGERS[0], f"{{{MANAGERS[0]}}}", MANAGERS[0].replace("-", ""),
     "urn:uuid:" + MANAGERS[0], MANAGERS[0][:-1] + "g", MANAGERS[0][:-1] + "１", 5, True, [], {},
 ]  # fmt: skip
+NO_OBJECTS: Final[list[Any]] = [None, [], "x", 5, True]
 
 
 def new(number: int, **fields: Any) -> dict[str, Any]:
-    """A body of create_user whose number nobody else has."""
+    """A body of create_user with the number of that name."""
     return {"full_name": "Asha Rao", "mob_num": str(9_000_000_000 + number), "pan_num": "ABCPE1234F", **fields}
 
 
@@ -97,7 +98,7 @@ CREATE: Scenarios = {
         post("create_user", {"mob_num": None, "pan_num": None, "full_name": None, "manager_id": None}),
         create(1, manger_id=MANAGERS[0]),
         create(1, user_id=UNKNOWN + "1", is_active=True),
-        create(1, **{"a/b~c": 1, "": 2, "é": 3}),
+        post("create_user", {**new(1), "a/b~c": 1, "": 2, "é": 3}),
         post("create_user", {"full_name": "", "mob_num": "5", "pan_num": "ABCDE1234F", "manager_id": "x", "z": 1}),
         listing(),
     ],
@@ -255,7 +256,7 @@ UPDATE: Scenarios = {
         update({"0": "$first"}, full_name="A"),
         update(["$first", "x", 5, None, ["$first"], "$first"], manager_id=MANAGERS[0]),
         update(["x"] * 3, manager_id="x"),
-        *(post("update_user", {"user_ids": ["$first"], "update_data": data}) for data in (None, [], "x", 5, True)),
+        *(post("update_user", {"user_ids": ["$first"], "update_data": data}) for data in NO_OBJECTS),
         *(update(["$first"], **{key: None}) for key in ("full_name", "mob_num", "pan_num", "manager_id")),
         update(["$first"], full_name="", mob_num="5", pan_num="x", manager_id="x", manger_id="x"),
         update(["$first"], is_active=False),
