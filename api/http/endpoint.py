@@ -15,7 +15,7 @@ from typing import Any
 
 import azure.functions as func
 
-from api.http.idempotency import Keyed, call_hash, find_stored, read_key, run_idempotent
+from api.http.idempotency import IdempotencyKeyReusedError, Keyed, call_hash, find_stored, read_key, run_idempotent
 from api.http.problems import MEDIA_TYPE, InternalError, Locate, headers_for, pointer, problem_from, status_of
 from api.http.requests import (
     BodyInvalidError,
@@ -156,7 +156,9 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
 
 
 def _declared(endpoint: Endpoint, part: str) -> Any:
-    return (endpoint.body or endpoint.form) if part == "request" else getattr(endpoint, part)
+    if part != "request":
+        return getattr(endpoint, part)
+    return None if endpoint.parse else endpoint.body or endpoint.form
 
 
 def _hashed(endpoint: Endpoint, given: Mapping[str, Any], req: func.HttpRequest) -> dict[str, Any]:
@@ -191,7 +193,10 @@ def _run_keyed(endpoint: Endpoint, given: dict[str, Any], keyed: Keyed) -> Respo
 
     def work() -> Response:
         with transaction() as connection:
-            return run_idempotent(connection, keyed, partial(_call, endpoint.handler, given, connection))
+            response = run_idempotent(connection, keyed, partial(_call, endpoint.handler, given, connection))
+        if response is None:  # raised only now: what was purged stays purged
+            raise IdempotencyKeyReusedError
+        return response
 
     return run_with_retries(work)
 

@@ -90,15 +90,17 @@ def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
     """The response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
     _, expired_at = _times(keyed.hours)
     stored = find_response(connection, keyed.key, expired_at=expired_at)
-    return None if stored is None else _replay(stored, keyed)
+    if stored is not None and not _is_same(stored, keyed):
+        raise IdempotencyKeyReusedError
+    return None if stored is None else _replay(stored)
 
 
-def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response:
-    """What `work` returns, or what it returned for this key before. Raises `IdempotencyKeyReusedError`."""
+def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response | None:
+    """What `work` returns, or what it returned for this key before; None where the key came with another request."""
     now, expired_at = _times(keyed.hours)
     stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at)
     if stored is not None:
-        return _replay(stored, keyed)
+        return _replay(stored) if _is_same(stored, keyed) else None
     response = work()
     body = encode(response.body)
     headers = orjson.dumps(dict(response.headers)).decode() if response.headers else None
@@ -107,9 +109,11 @@ def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Resp
     return response._replace(body=body)
 
 
-def _replay(stored: StoredResponse, keyed: Keyed) -> Response:
-    if stored.call_hash != keyed.call_hash:  # None: stored by a release that hashed otherwise
-        raise IdempotencyKeyReusedError
+def _is_same(stored: StoredResponse, keyed: Keyed) -> bool:
+    return stored.call_hash == keyed.call_hash  # None, which release 0.1.0 stored, is no hash
+
+
+def _replay(stored: StoredResponse) -> Response:
     headers = orjson.loads(stored.headers) if stored.headers else {}
     return Response(stored.body, stored.status, stored.media_type, headers)
 
