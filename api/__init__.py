@@ -11,7 +11,7 @@ from settings import SettingsError
 if TYPE_CHECKING:
     from api.http.service import Service
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 SERVICES: Final = ("users", "points")
 """The words of the setting SERVICES: each is a module of `api` with a `service`. Imported only where it is enabled."""
