@@ -41,7 +41,7 @@ from persistence.database.errors import LostRaceError
 from settings import SettingsError
 from tests.persistence import test_sql_server
 from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
-from tests.threads import at_once
+from tests.support.threads import at_once
 
 faults = test_sql_server.faults  # the app on the engines of SQL Server, over a driver that meets faults
 

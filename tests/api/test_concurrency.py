@@ -8,7 +8,7 @@ from itertools import pairwise
 from threading import Event
 from typing import Any
 
-from tests.threads import at_once
+from tests.support.threads import at_once
 
 
 def test_of_64_threads_that_create_one_number_one_wins(api: Any) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 import settings
 from api import __version__, health
 from persistence.database import connections
-from tests.threads import at_once
+from tests.support.threads import at_once
 
 QUESTION = "SELECT 1"
 DATABASE = ["/health?database=1", "/health/database"]

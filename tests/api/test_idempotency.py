@@ -30,7 +30,7 @@ from persistence.database import connections, retries
 from persistence.database.errors import LostRaceError
 from persistence.database.idempotency import KEYS, SWEEP_LIMIT, Key, StoredResponse, claim_key, store_response
 from persistence.points import SPENDS, TRANSACTIONS
-from tests.threads import at_once
+from tests.support.threads import at_once
 
 ADD: dict[str, Any] = {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"}
 SPEND: dict[str, Any] = {"points": 100}

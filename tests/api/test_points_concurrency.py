@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.programs import PATIENCE, Program, running, unexpected
-from tests.threads import at_once
+from tests.support.threads import at_once
 
 PAYERS = ["A", "B", "C", "D"]
 

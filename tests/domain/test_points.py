@@ -36,7 +36,7 @@ from domain.points import (
     points_overflow,
     require_flush,
 )
-from tests.parsing import accepted, refusal_of
+from tests.support.parsing import accepted, error_of
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ def test_the_case_of_a_payer_is_kept_so_that_names_of_another_case_are_other_pay
 
 @pytest.mark.parametrize("given_name", ["", " ", "    ", "\t", "\r\n", "\u00a0", "\u3000\u2003", " " * 201])
 def test_a_payer_that_is_empty_after_trimming_is_refused(given_name: str) -> None:
-    assert refusal_of(parse_payer, given_name).code == "payer-invalid"
+    assert error_of(parse_payer, given_name).code == "payer-invalid"
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "\U0001f95b"])
@@ -111,7 +111,7 @@ def test_a_payer_has_at_most_200_code_points(letter: str) -> None:
     assert PAYER_MAX == 200
     assert parse_payer(letter * 200) == letter * 200
     for too_long in (letter * 201, letter * 100 + " " + letter * 100, letter * 10_000):
-        refusal = refusal_of(parse_payer, too_long)
+        refusal = error_of(parse_payer, too_long)
         assert refusal.code == "payer-invalid"
         assert "200" in refusal.detail
 
@@ -120,7 +120,7 @@ def test_a_payer_has_at_most_200_code_points(letter: str) -> None:
     "given_name", ["DAN\nNON", "DAN\tNON", "DAN\r\nNON", "DAN\x00NON", "\x00DANNON", "DANNON\x00", "DAN\x7fNON", "\x7f"]
 )
 def test_a_payer_with_a_control_character_inside_is_refused(given_name: str) -> None:
-    assert refusal_of(parse_payer, given_name).code == "payer-invalid"
+    assert error_of(parse_payer, given_name).code == "payer-invalid"
 
 
 def test_of_all_characters_only_controls_and_lone_surrogates_are_refused_within_a_payer() -> None:
@@ -139,7 +139,7 @@ def test_points_are_any_integer_of_64_bits_but_zero(points: int) -> None:
 
 
 def test_points_of_zero_are_refused() -> None:
-    assert refusal_of(parse_points, 0).code == "points-zero"
+    assert error_of(parse_points, 0).code == "points-zero"
 
 
 @pytest.mark.parametrize("points", [1, 2, 5000, 2**53 + 1, 2**63 - 1])
@@ -149,7 +149,7 @@ def test_points_to_spend_are_any_integer_of_64_bits_above_zero(points: int) -> N
 
 @pytest.mark.parametrize("points", [0, -1, -5000, -(2**63)])
 def test_points_to_spend_of_zero_or_less_are_refused(points: int) -> None:
-    refusal = refusal_of(parse_points_to_spend, points)
+    refusal = error_of(parse_points_to_spend, points)
     assert refusal.code == "out-of-range"
     assert "zero" in refusal.detail
 
@@ -159,7 +159,7 @@ def test_points_to_spend_of_zero_or_less_are_refused(points: int) -> None:
     "points", [2**63, -(2**63) - 1, 2**64, 2**64 + 1, -(2**64), 10**5000, -(10**5000)], ids=int.bit_length
 )
 def test_points_beyond_64_bits_are_refused(parse: Callable[[object], int], points: int) -> None:
-    refusal = refusal_of(parse, points)
+    refusal = error_of(parse, points)
     assert refusal.code == "out-of-range"
     assert "64" in refusal.detail
 
@@ -167,7 +167,7 @@ def test_points_beyond_64_bits_are_refused(parse: Callable[[object], int], point
 @pytest.mark.parametrize("parse", POINTS_PARSERS)
 @pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
 def test_points_that_are_no_integer_are_refused_and_never_coerced(parse: Callable[[object], int], value: Any) -> None:
-    assert refusal_of(parse, value).code == "wrong-type"
+    assert error_of(parse, value).code == "wrong-type"
 
 
 # ---- timestamp
@@ -359,7 +359,7 @@ def test_a_fraction_may_be_of_any_length() -> None:
     ids=ascii,
 )
 def test_a_timestamp_of_another_form_or_of_no_instant_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_timestamp, spelling).code == "timestamp-invalid"
+    assert error_of(parse_timestamp, spelling).code == "timestamp-invalid"
 
 
 @given(
@@ -401,7 +401,7 @@ def test_stored_timestamps_sort_as_their_instants_do() -> None:
 @pytest.mark.parametrize("parse", TEXT_PARSERS)
 @pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
 def test_what_is_no_text_is_refused_and_never_coerced(parse: Callable[[object], str], value: Any) -> None:
-    assert refusal_of(parse, value).code == "wrong-type"
+    assert error_of(parse, value).code == "wrong-type"
 
 
 def test_no_refusal_repeats_what_was_sent() -> None:
@@ -412,7 +412,7 @@ def test_no_refusal_repeats_what_was_sent() -> None:
         (parse_timestamp, "Zebulon"),
     ]
     for parse, value in sent:
-        refusal = refusal_of(parse, value)
+        refusal = error_of(parse, value)
         told = f"{refusal} {refusal.detail} {refusal.violations} {refusal.members}"
         assert "Zebulon" not in told
         assert "7777" not in told

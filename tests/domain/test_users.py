@@ -35,7 +35,7 @@ from domain.users import (
     require_bulk_keys,
     user_not_found,
 )
-from tests.parsing import accepted, refusal_of
+from tests.support.parsing import accepted, error_of
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def test_a_full_name_is_stored_trimmed_and_otherwise_unchanged(given_name: str, 
 
 @pytest.mark.parametrize("given_name", ["", " ", "   ", "\u00a0", "\u3000\u2003"])
 def test_a_full_name_that_is_empty_after_trimming_is_refused(given_name: str) -> None:
-    refusal = refusal_of(parse_full_name, given_name)
+    refusal = error_of(parse_full_name, given_name)
     assert refusal.code == "full-name-invalid"
     assert "empty" in refusal.detail
 
@@ -110,14 +110,14 @@ def test_a_full_name_that_is_empty_after_trimming_is_refused(given_name: str) ->
 def test_a_full_name_has_at_most_200_code_points() -> None:
     assert FULL_NAME_MAX == 200
     for letter in ("a", "\U0001d49c"):
-        refusal = refusal_of(parse_full_name, letter * 201)
+        refusal = error_of(parse_full_name, letter * 201)
         assert refusal.code == "full-name-invalid"
         assert "200" in refusal.detail
 
 
 @pytest.mark.parametrize("given_name", ["Asha\nRao", "Asha Rao\n", "\r\nAsha Rao", "Asha\tRao", "\x00", "Asha\x85"])
 def test_a_full_name_with_a_control_character_anywhere_is_refused(given_name: str) -> None:
-    assert refusal_of(parse_full_name, given_name).code == "full-name-invalid"
+    assert error_of(parse_full_name, given_name).code == "full-name-invalid"
 
 
 def test_of_all_characters_only_controls_and_lone_surrogates_are_refused_within_a_name() -> None:
@@ -178,14 +178,14 @@ def test_a_number_that_begins_with_91_is_a_number_and_not_a_prefix(spelling: str
     ],
 )
 def test_a_prefix_is_removed_once_and_any_other_prefix_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_mob_num, spelling).code == "mob-num-invalid"
+    assert error_of(parse_mob_num, spelling).code == "mob-num-invalid"
 
 
 @pytest.mark.parametrize(
     "spelling", ["0876543210", "1876543210", "2876543210", "3876543210", "4876543210", "5876543210", "+915876543210"]
 )
 def test_a_first_digit_below_6_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_mob_num, spelling).code == "mob-num-invalid"
+    assert error_of(parse_mob_num, spelling).code == "mob-num-invalid"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_first_digit_below_6_is_refused(spelling: str) -> None:
     ],
 )
 def test_a_mob_num_that_is_no_ten_digits_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_mob_num, spelling).code == "mob-num-invalid"
+    assert error_of(parse_mob_num, spelling).code == "mob-num-invalid"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_mob_num_that_is_no_ten_digits_is_refused(spelling: str) -> None:
     ],
 )
 def test_a_mob_num_with_a_character_beyond_ascii_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_mob_num, spelling).code == "mob-num-invalid"
+    assert error_of(parse_mob_num, spelling).code == "mob-num-invalid"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_mob_num_with_a_character_beyond_ascii_is_refused(spelling: str) -> No
     ],
 )
 def test_a_mob_num_with_a_line_break_or_another_control_character_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_mob_num, spelling).code == "mob-num-invalid"
+    assert error_of(parse_mob_num, spelling).code == "mob-num-invalid"
 
 
 @given(
@@ -306,7 +306,7 @@ def test_a_pan_num_is_stored_trimmed_and_in_capitals(spelling: str) -> None:
 def test_a_pan_num_of_another_form_is_refused_with_and_without_the_holder_check(
     spelling: str, holder_check: bool
 ) -> None:
-    refusal = refusal_of(lambda value: parse_pan_num(value, holder_check=holder_check), spelling)
+    refusal = error_of(lambda value: parse_pan_num(value, holder_check=holder_check), spelling)
     assert refusal.code == "pan-num-invalid"
 
 
@@ -330,7 +330,7 @@ def test_a_pan_num_of_another_form_is_refused_with_and_without_the_holder_check(
 )
 @pytest.mark.parametrize("holder_check", [True, False])
 def test_a_pan_num_beyond_ascii_is_refused_even_where_its_capitals_would_fit(spelling: str, holder_check: bool) -> None:
-    refusal = refusal_of(lambda value: parse_pan_num(value, holder_check=holder_check), spelling)
+    refusal = error_of(lambda value: parse_pan_num(value, holder_check=holder_check), spelling)
     assert refusal.code == "pan-num-invalid"
 
 
@@ -341,18 +341,18 @@ def test_the_fourth_letter_is_one_of_the_ten_holder_types() -> None:
         if letter.upper() in PAN_HOLDER_TYPES:
             assert parse_pan_num(pan_num) == pan_num.upper()
         else:
-            refusal = refusal_of(parse_pan_num, pan_num)
+            refusal = error_of(parse_pan_num, pan_num)
             assert refusal.code == "pan-holder-invalid"
 
 
 def test_without_the_holder_check_the_fourth_letter_is_any_letter_and_still_a_letter() -> None:
     for letter in string.ascii_uppercase:
         assert parse_pan_num(f"ABC{letter}E1234F", holder_check=False) == f"ABC{letter}E1234F"
-    assert refusal_of(parse_pan_num_of_any_holder, "ABC1E1234F").code == "pan-num-invalid"
+    assert error_of(parse_pan_num_of_any_holder, "ABC1E1234F").code == "pan-num-invalid"
 
 
 def test_the_refusal_of_a_holder_names_the_letters_and_the_setting() -> None:
-    detail = refusal_of(parse_pan_num, "ABCDE1234F").detail
+    detail = error_of(parse_pan_num, "ABCDE1234F").detail
     assert PAN_HOLDER_TYPES in detail
     assert "PAN_HOLDER_CHECK=off" in detail
 
@@ -390,7 +390,7 @@ def test_a_uuid_is_accepted_in_either_case_and_answered_in_lower_case(spelling: 
     ],
 )
 def test_a_uuid_of_another_form_is_refused(spelling: str) -> None:
-    assert refusal_of(parse_uuid, spelling).code == "uuid-invalid"
+    assert error_of(parse_uuid, spelling).code == "uuid-invalid"
 
 
 def test_user_ids_are_answered_in_lower_case_in_the_order_of_the_request() -> None:
@@ -407,13 +407,13 @@ def test_user_ids_have_1_to_10000_entries_duplicates_included() -> None:
     many = [f"00000000-0000-4000-8000-{number:012x}" for number in range(10_001)]
     assert parse_user_ids(many[:10_000]) == many[:10_000]
     for too_few_or_many in ([], many, [ASHA] * 10_001):
-        refusal = refusal_of(parse_user_ids, too_few_or_many)
+        refusal = error_of(parse_user_ids, too_few_or_many)
         assert refusal.code == "user-ids-count"
         assert str(len(too_few_or_many)) in refusal.detail
 
 
 def test_every_invalid_entry_of_user_ids_is_named_by_its_position() -> None:
-    refusal = refusal_of(parse_user_ids, [ASHA, "no", BALA, None, 7, [ASHA], ASHA + "\n"])
+    refusal = error_of(parse_user_ids, [ASHA, "no", BALA, None, 7, [ASHA], ASHA + "\n"])
     assert refusal.code == "user-ids-invalid"
     assert [(violation.pointer, violation.code) for violation in refusal.violations] == [
         ("/1", "uuid-invalid"),
@@ -427,7 +427,7 @@ def test_every_invalid_entry_of_user_ids_is_named_by_its_position() -> None:
 
 @pytest.mark.parametrize("value", [None, True, 0, 1.5, ASHA, {}, {ASHA: ASHA}, {"0": ASHA}])
 def test_user_ids_that_are_no_list_are_refused(value: object) -> None:
-    assert refusal_of(parse_user_ids, value).code == "wrong-type"
+    assert error_of(parse_user_ids, value).code == "wrong-type"
 
 
 # ---- every parse function
@@ -436,7 +436,7 @@ def test_user_ids_that_are_no_list_are_refused(value: object) -> None:
 @pytest.mark.parametrize("parse", TEXT_PARSERS)
 @pytest.mark.parametrize("value", WRONG_TYPES, ids=lambda value: type(value).__name__)
 def test_a_wrong_json_type_is_refused_and_never_coerced(parse: Callable[[object], str], value: object) -> None:
-    assert refusal_of(parse, value).code == "wrong-type"
+    assert error_of(parse, value).code == "wrong-type"
 
 
 @pytest.mark.parametrize("parse", TEXT_PARSERS)
@@ -444,7 +444,7 @@ def test_a_wrong_json_type_is_refused_and_never_coerced(parse: Callable[[object]
 def test_a_lone_surrogate_is_refused_because_no_database_can_keep_it(
     parse: Callable[[object], str], value: str
 ) -> None:
-    assert refusal_of(parse, value).code != "wrong-type"
+    assert error_of(parse, value).code != "wrong-type"
 
 
 def test_no_refusal_repeats_what_was_sent() -> None:
@@ -456,7 +456,7 @@ def test_no_refusal_repeats_what_was_sent() -> None:
         (parse_uuid, "Zebulon"),
     ]
     for parse, value in sent:
-        refusal = refusal_of(parse, value)
+        refusal = error_of(parse, value)
         assert value.strip() not in f"{refusal} {refusal.detail} {refusal.violations} {refusal.members}"
 
 
@@ -568,7 +568,7 @@ def test_what_is_accepted_has_the_stored_form(text: str) -> None:
 def test_user_ids_are_each_id_once_or_a_refusal_that_names_each_entry_that_is_none(entries: list[Any]) -> None:
     bad = [f"/{place}" for place, entry in enumerate(entries) if accepted(parse_uuid, entry) is None]
     if bad or not entries:
-        refusal = refusal_of(parse_user_ids, entries)
+        refusal = error_of(parse_user_ids, entries)
         assert [violation.pointer for violation in refusal.violations] == bad
     else:
         lowered = [entry.lower() for entry in entries]
