@@ -1,4 +1,4 @@
-"""No trigger scans a table for one user, one number or one manager: SQLite's plans of the statements that were run."""
+"""No endpoint scans a table for one user, one number or one manager: SQLite's plans of the executed statements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_get_users_seeks_a_number(api: Any, plans: Plans, paging: dict[str, Any]
 
 
 @pytest.mark.parametrize("paging", PAGING)
-def test_get_users_seeks_a_manager_in_the_order_of_the_answer(
+def test_get_users_seeks_a_manager_in_the_order_of_the_response(
     api: Any, plans: Plans, managers: list[str], paging: dict[str, Any]
 ) -> None:
     steps = plans(lambda: api.get(manager_id=managers[0], **paging))

@@ -1,4 +1,4 @@
-"""What adds and spends cost: their statements, the plans of these, the rows that they fetch; and the last defences."""
+"""What adds and spends cost: their statements, the plans of these, the rows that they fetch; and constraints."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def store_lots(payers: int, lots: int) -> None:
 
 
 def add(api: Any, payer: str, points: int) -> int:
-    """The status of the answer to a transaction."""
+    """The status of the response to a transaction."""
     return int(api.post("addTransaction", {"payer": payer, "points": points, "timestamp": AT}).status_code)
 
 
 def spend(api: Any, points: int) -> list[dict[str, Any]]:
-    """The answer to a spend."""
+    """The response to a spend."""
     response = api.post("spend", {"points": points})
     assert response.status_code == 200, response.text
     payments: list[dict[str, Any]] = response.json()
@@ -76,12 +76,12 @@ def test_a_spend_costs_five_statements_however_many_lots_and_payers_it_touches(
         assert connection.execute(select(func.count()).select_from(SPENDS)).scalar_one() == payers
 
 
-def test_an_add_costs_four_statements_and_what_is_refused_fewer(api: Any, count_statements: Callable[[], int]) -> None:
-    def cost(answer: object, expected: object) -> int:
-        assert answer == expected
+def test_an_add_costs_four_statements_and_a_rejected_one_fewer(api: Any, count_statements: Callable[[], int]) -> None:
+    def cost(response: object, expected: object) -> int:
+        assert response == expected
         return count_statements()
 
-    api.client.get("/balance")  # the first read of a new pool asks SQL Server for its version, once
+    api.client.get("/balance")  # the first read of a new pool queries the version of a SQL Server, once
     count_statements()
     assert cost(add(api, "NEW", 100), 201) == 4
     assert cost(add(api, "NEW", 100), 201) == 4
@@ -108,9 +108,7 @@ def test_a_flush_costs_the_same_whatever_it_empties(
     assert costs[0] == costs[1]
 
 
-def test_whoever_writes_locks_the_ledger_before_anything_else_is_read_or_written(
-    api: Any, statements: list[str]
-) -> None:
+def test_every_write_locks_the_ledger_before_it_reads_or_writes_more(api: Any, statements: list[str]) -> None:
     """SQLite locks its whole file; a SQL Server has no other lock than this row."""
     calls: list[Callable[[], Any]] = [
         lambda: add(api, "A", 5),
@@ -124,7 +122,7 @@ def test_whoever_writes_locks_the_ledger_before_anything_else_is_read_or_written
         assert next(text for text in statements if "points_" in text).startswith("UPDATE points_ledger SET total=")
 
 
-def test_the_lots_are_asked_for_by_the_very_words_of_their_index(api: Any, statements: list[str]) -> None:
+def test_the_query_of_the_lots_has_the_literal_condition_of_their_index(api: Any, statements: list[str]) -> None:
     """SQLite looks at a parameter's value when it plans; a SQL Server uses the index for the literal alone."""
     assert add(api, "A", 5) == 201
     spend(api, 1)
@@ -145,7 +143,7 @@ def test_a_spend_reads_lots_in_the_order_of_their_index_and_writes_by_key(api: A
     assert not [step for step in steps if "TEMP B-TREE" in step]
     assert steps.count(LOTS_IN_ORDER) == 1
     assert steps.count(BY_KEY.format("points_transactions")) == 1  # the lots that it empties
-    assert steps.count(BY_KEY.format("points_balances")) == 2  # of each lot, and of those who pay
+    assert steps.count(BY_KEY.format("points_balances")) == 2  # of each lot, and of the payers
     touched = [step for step in steps if "points_transactions" in step or "points_balances" in step]
     assert len(touched) == 4, steps
     assert not [step for step in steps if step.startswith("SCAN points_spends")]
@@ -209,9 +207,7 @@ def _steps(writer: sqlite3.Connection, call: Callable[[], Any]) -> int:
     return done
 
 
-def test_a_spend_of_ten_lots_is_as_much_work_for_the_engine_in_a_ledger_of_any_size(
-    api: Any, writer: sqlite3.Connection
-) -> None:
+def test_a_spend_of_ten_lots_is_as_much_work_in_a_ledger_of_any_size(api: Any, writer: sqlite3.Connection) -> None:
     steps = []
     for payers, lots in ((10, 1_000), (1_000, 20_000)):
         api.post("flushDB")
@@ -221,7 +217,7 @@ def test_a_spend_of_ten_lots_is_as_much_work_for_the_engine_in_a_ledger_of_any_s
     assert 0 < steps[1] <= steps[0] * 1.2
 
 
-def test_an_add_is_as_much_work_for_the_engine_in_a_ledger_of_any_size(api: Any, writer: sqlite3.Connection) -> None:
+def test_an_add_is_as_much_work_in_a_ledger_of_any_size(api: Any, writer: sqlite3.Connection) -> None:
     steps = []
     for payers, lots in ((10, 1_000), (1_000, 20_000)):
         api.post("flushDB")
@@ -230,14 +226,14 @@ def test_an_add_is_as_much_work_for_the_engine_in_a_ledger_of_any_size(api: Any,
     assert 0 < steps[1] <= steps[0] * 1.2
 
 
-def test_what_was_emptied_is_not_read_again(api: Any, writer: sqlite3.Connection) -> None:
+def test_empty_lots_are_not_read_again(api: Any, writer: sqlite3.Connection) -> None:
     store_lots(10, 20_000)
     first = min(_steps(writer, lambda: spend(api, 10)) for _ in range(3))
     spend(api, 19_000)
     assert _steps(writer, lambda: spend(api, 10)) <= first * 1.2
 
 
-# ---- what the tables themselves refuse
+# ---- constraints of the tables
 
 
 @pytest.mark.parametrize(
@@ -250,21 +246,21 @@ def test_what_was_emptied_is_not_read_again(api: Any, writer: sqlite3.Connection
         (update(TRANSACTIONS).values(points_left=-1), "ck_points_transactions_not_below_zero"),
     ],
 )
-def test_the_tables_refuse_what_is_below_zero_and_a_second_grand_total(api: Any, statement: Any, name: str) -> None:
+def test_the_tables_reject_what_is_below_zero_and_a_second_grand_total(api: Any, statement: Any, name: str) -> None:
     assert add(api, "A", 5) == 201
     with connections.transaction() as connection, pytest.raises(IntegrityError, match=name):
         connection.execute(statement)
     assert api.client.get("/balance").json() == {"A": 5}
 
 
-def test_the_tables_refuse_a_second_balance_of_one_payer(api: Any) -> None:
+def test_the_tables_reject_a_second_balance_of_one_payer(api: Any) -> None:
     assert add(api, "A", 5) == 201
     with connections.transaction() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(BALANCES).values(payer="A", total=0, outstanding_debit=0))
 
 
 @pytest.mark.parametrize("table", [TRANSACTIONS, SPENDS])
-def test_the_tables_refuse_a_payer_whom_nobody_knows(api: Any, table: Any) -> None:
+def test_the_tables_reject_an_unknown_payer(api: Any, table: Any) -> None:
     values = {"payer_id": 5, "points": 1, "points_left": 1, "occurred_at": AT, "recorded_at": AT}
     values |= {"transaction_id": str(uuid.UUID(int=5)), "spend_id": str(uuid.UUID(int=5))}
     with connections.transaction() as connection, pytest.raises(IntegrityError):

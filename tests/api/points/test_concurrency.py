@@ -1,4 +1,4 @@
-"""Many spenders, payers and processes at once: no point is spent twice, and the books are right at every moment."""
+"""Concurrent spends, adds and processes: no point is spent twice, and the books are right at every moment."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def _transaction(payer: str, points: int, hour: int) -> dict[str, Any]:
     return {"payer": payer, "points": points, "timestamp": f"2020-10-31T{hour % 24:02}:00:00Z"}
 
 
-class Told:
-    """What clients were told: it must be what is stored."""
+class Received:
+    """What clients received: it must be what is stored."""
 
     def __init__(self) -> None:
         self.adds: list[dict[str, Any]] = []
         self.spends: list[dict[str, int]] = []
-        self.refused = 0
+        self.conflicts = 0
 
     def note(self, response: httpx.Response) -> bool:
-        """Whether the call was accepted; what was refused had not enough points."""
+        """Whether the call was accepted; what was not had too few points."""
         if response.status_code == 409:
             assert response.json()["type"] == "/problems/insufficient-points"
-            self.refused += 1
+            self.conflicts += 1
         elif response.status_code == 201:
             self.adds.append(response.json())
         else:
@@ -132,25 +132,25 @@ def _checking_all_the_time(database_file: Path) -> Iterator[Books]:
 def test_32_threads_that_spend_one_balance_spend_no_point_twice(api: Any, database_file: Path) -> None:
     for number in range(60):
         assert api.post("addTransaction", _transaction(f"P{number % 7}", 10, number)).status_code == 201
-    told = Told()
+    received = Received()
 
     def spend_on(_: int) -> int:
         spends = 0
-        while told.note(api.post("spend", {"points": 7})):
+        while received.note(api.post("spend", {"points": 7})):
             spends += 1
         return spends
 
     spends = sum(at_once(32, spend_on))
-    assert spends == len(told.spends) == 600 // 7  # nobody is refused while there is enough
-    assert told.refused == 32
-    assert all(sum(paid.values()) == -7 for paid in told.spends)
+    assert spends == len(received.spends) == 600 // 7  # no call fails while there are enough points
+    assert received.conflicts == 32
+    assert all(sum(paid.values()) == -7 for paid in received.spends)
     balance = api.client.get("/balance").json()
     assert sum(balance.values()) == 600 - 7 * spends
     with _books(database_file) as books:
         books.check()
-        assert books.spends() == Counter(frozenset(paid.items()) for paid in told.spends)
+        assert books.spends() == Counter(frozenset(paid.items()) for paid in received.spends)
         paid = Counter[str]()
-        for spend in told.spends:
+        for spend in received.spends:
             paid.update(spend)
         added = dict(
             books.select(
@@ -176,14 +176,14 @@ def test_of_32_threads_that_debit_the_same_points_one_wins(api: Any) -> None:
     assert api.client.get("/balance").json() == {"A": 49, "B": 10_000}
 
 
-def test_32_threads_that_bring_one_new_payer_make_one_balance(api: Any) -> None:
+def test_32_threads_that_add_to_one_new_payer_make_one_balance(api: Any) -> None:
     statuses = at_once(32, lambda number: api.post("addTransaction", _transaction("NEW", 3, number)).status_code)
     assert Counter(statuses) == {201: 32}
     assert api.client.get("/balance").json() == {"NEW": 96}
 
 
 def test_adds_debits_and_spends_at_once_keep_the_books_at_every_moment(api: Any, database_file: Path) -> None:
-    told = Told()
+    received = Received()
     totals_seen: list[dict[str, int]] = []
 
     def act(number: int) -> None:
@@ -191,21 +191,21 @@ def test_adds_debits_and_spends_at_once_keep_the_books_at_every_moment(api: Any,
             match (number + step) % 4:
                 case 0 | 1:
                     body = _transaction(PAYERS[(number + step) % 3], 20 + step, number * step)
-                    assert told.note(api.post("addTransaction", body))
+                    assert received.note(api.post("addTransaction", body))
                 case 2:
-                    told.note(api.post("addTransaction", _transaction(PAYERS[step % 4], -7 - step, number)))
+                    received.note(api.post("addTransaction", _transaction(PAYERS[step % 4], -7 - step, number)))
                 case _:
-                    told.note(api.post("spend", {"points": 13 + number + step}))
+                    received.note(api.post("spend", {"points": 13 + number + step}))
             if step % 4 == 0:
                 totals_seen.append(api.client.get("/balance").json())
 
     with _checking_all_the_time(database_file) as books:
         at_once(24, act)
         books.check()
-    assert len(told.adds) + len(told.spends) + told.refused == 24 * 12
-    assert len(told.spends) >= 10
-    assert [added for added in told.adds if added["points"] < 0]
-    assert {payer: told.totals.get(payer, 0) for payer in told.totals} == api.client.get("/balance").json()
+    assert len(received.adds) + len(received.spends) + received.conflicts == 24 * 12
+    assert len(received.spends) >= 10
+    assert [added for added in received.adds if added["points"] < 0]
+    assert {payer: received.totals.get(payer, 0) for payer in received.totals} == api.client.get("/balance").json()
     assert all(total >= 0 for totals in totals_seen for total in totals.values())
 
 
@@ -237,42 +237,44 @@ def _points_program(folder: Path, database_file: Path) -> Iterator[Program]:
 
 def test_two_processes_on_one_database_spend_no_point_twice(tmp_path: Path) -> None:
     database_file = tmp_path / "points.db"
-    told = Told()
+    received = Received()
     with _points_program(tmp_path / "0", database_file) as one, _points_program(tmp_path / "1", database_file) as other:
         programs = [one, other]
         for number in range(40):
-            assert told.note(programs[number % 2].post("add_transaction", _transaction(PAYERS[number % 4], 10, number)))
+            assert received.note(
+                programs[number % 2].post("add_transaction", _transaction(PAYERS[number % 4], 10, number))
+            )
 
         def act(number: int) -> None:
             program = programs[number % 2]
             for step in range(8):
                 key = {"Idempotency-Key": f"{number}-{step}"}  # a call with a key reads before it writes
-                told.note(program.client.post(program.urls["spend"], json={"points": 9}, headers=key))
-                told.note(program.post("add_transaction", _transaction(PAYERS[step % 4], -2, step)))
-                told.note(program.post("add_transaction", _transaction(PAYERS[number % 4], 3, number)))
+                received.note(program.client.post(program.urls["spend"], json={"points": 9}, headers=key))
+                received.note(program.post("add_transaction", _transaction(PAYERS[step % 4], -2, step)))
+                received.note(program.post("add_transaction", _transaction(PAYERS[number % 4], 3, number)))
 
         with _checking_all_the_time(database_file) as books:
             at_once(8, act)
             books.check()
-            assert books.totals() == told.totals
-            assert books.spends() == Counter(frozenset(paid.items()) for paid in told.spends)
-        assert told.refused > 0  # they came to the end of what there was
-        assert [program.client.get(program.urls["balance"]).json() for program in programs] == [told.totals] * 2
+            assert books.totals() == received.totals
+            assert books.spends() == Counter(frozenset(paid.items()) for paid in received.spends)
+        assert received.conflicts > 0  # they came to the end of what there was
+        assert [program.client.get(program.urls["balance"]).json() for program in programs] == [received.totals] * 2
         for program in programs:
             assert unexpected(program.log) == []
             assert " failed " not in program.log
 
 
-def _write_on(program: Program, number: int, told: Told, answered: SimpleQueue[bool]) -> None:
-    """Adds, debits and spends until the program is gone. Puts True for what was accepted, and False at its end."""
+def _write_on(program: Program, number: int, received: Received, accepted: SimpleQueue[bool]) -> None:
+    """Adds, debits and spends until the program is gone. Puts True for each accepted call, and False at its end."""
 
-    def call(trigger: str, body: object) -> None:
-        request = program.client.build_request("POST", program.urls[trigger], json=body)
+    def call(name: str, body: object) -> None:
+        request = program.client.build_request("POST", program.urls[name], json=body)
         response = program.client.send(request, stream=True)
         with closing(response):
             content = json.loads(response.read())
-        told.note(httpx.Response(response.status_code, json=content))
-        answered.put(True)
+        received.note(httpx.Response(response.status_code, json=content))
+        accepted.put(True)
 
     try:
         for step in count():
@@ -282,34 +284,38 @@ def _write_on(program: Program, number: int, told: Told, answered: SimpleQueue[b
     except httpx.TransportError:
         pass
     finally:
-        answered.put(False)
+        accepted.put(False)
 
 
-def test_a_kill_amid_adds_and_spends_loses_nothing_that_was_answered_and_keeps_the_books(tmp_path: Path) -> None:
+def test_a_kill_amid_adds_and_spends_loses_nothing_that_was_confirmed(tmp_path: Path) -> None:
     database_file = tmp_path / "points.db"
-    told = Told()
-    answered: SimpleQueue[bool] = SimpleQueue()
+    received = Received()
+    accepted: SimpleQueue[bool] = SimpleQueue()
     with ThreadPoolExecutor(4) as pool, _points_program(tmp_path, database_file) as program:
-        writers: list[Future[None]] = [pool.submit(_write_on, program, number, told, answered) for number in range(4)]
-        assert all(answered.get(timeout=PATIENCE) for _ in range(200))
+        writers: list[Future[None]] = [
+            pool.submit(_write_on, program, number, received, accepted) for number in range(4)
+        ]
+        assert all(accepted.get(timeout=PATIENCE) for _ in range(200))
         assert program.end(signal.SIGKILL) == -signal.SIGKILL
         for writer in writers:
             writer.result(PATIENCE)
     with _points_program(tmp_path, database_file) as program:
         with _books(database_file) as books:
             books.check()
-            kept = {row[0] for row in books.select("SELECT transaction_id FROM points_transactions")}
-            assert {added["id"] for added in told.adds} <= kept
-            spends = Counter(frozenset(paid.items()) for paid in told.spends)
-            assert len(told.spends) > 20
+            stored = {row[0] for row in books.select("SELECT transaction_id FROM points_transactions")}
+            assert {added["id"] for added in received.adds} <= stored
+            spends = Counter(frozenset(paid.items()) for paid in received.spends)
+            assert len(received.spends) > 20
             assert spends <= books.spends()
-            unanswered = len(kept) + books.spends().total() - len(told.adds) - len(told.spends)
-            assert 0 <= unanswered <= 4  # what was under way: one call of each thread
+            without_response = len(stored) + books.spends().total() - len(received.adds) - len(received.spends)
+            assert 0 <= without_response <= 4  # calls under way: one call of each thread
             assert books.select("PRAGMA integrity_check") == [("ok",)]
             before = books.totals()
             assert program.client.get(program.urls["balance"]).json() == before
-        assert told.note(program.post("spend", {"points": sum(before.values())}))
-        assert {payer: -points for payer, points in told.spends[-1].items()} == {p: t for p, t in before.items() if t}
+        assert received.note(program.post("spend", {"points": sum(before.values())}))
+        assert {payer: -points for payer, points in received.spends[-1].items()} == {
+            p: t for p, t in before.items() if t
+        }
 
 
 @pytest.fixture
