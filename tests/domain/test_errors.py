@@ -52,7 +52,7 @@ def test_every_code_belongs_to_one_class() -> None:
 
 
 def _raised_without_detail(tree: ast.AST, names: set[str]) -> Iterator[str]:
-    """The errors of these names that are raised, or made, without a detail or violations of their own."""
+    """The errors of these names that are raised, or made, without a detail."""
     for node in ast.walk(tree):
         used = node.exc if isinstance(node, ast.Raise) else node if isinstance(node, ast.Call) else None
         named = used.func if isinstance(used, ast.Call) else used
