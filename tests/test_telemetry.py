@@ -39,11 +39,15 @@ from api import http
 from persistence.database import connections, retries
 from persistence.database.errors import LostRaceError
 from settings import SettingsError
-from tests.persistence import test_sql_server
 from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
+from tests.support.faulty_driver import Faults, connect_with_faults
 from tests.support.threads import at_once
 
-faults = test_sql_server.faults  # the app on the engines of SQL Server, over a driver that meets faults
+
+@pytest.fixture
+def faults(database_file: Path) -> Faults:
+    """The app on the engines of SQL Server, over a driver that raises faults."""
+    return connect_with_faults(database_file)
 
 
 @pytest.fixture

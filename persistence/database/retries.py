@@ -80,6 +80,8 @@ def run_with_retries(work: Callable[[], T]) -> T:
     try:
         return work()
     except (LostRaceError, TransientError) as error:
+        if remaining_seconds() <= 0:
+            raise
         _call.lost_races = int(isinstance(error, LostRaceError))
         _notify_retry(error)
         time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads competing calls; not a secret

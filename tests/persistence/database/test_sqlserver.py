@@ -1,8 +1,4 @@
-"""What happens to callers and data when Azure SQL pauses, moves or throttles.
-
-The faults are injected below SQLAlchemy: its real pools, connections and transactions run over a driver that raises
-as pyodbc does, and that keeps its data in SQLite, because no SQL Server runs here.
-"""
+"""What happens to callers and data when Azure SQL pauses, fails over or throttles."""
 
 from __future__ import annotations
 
@@ -12,85 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.pool import QueuePool
 
-from persistence.database import connections, retries
-
-NUMBERS = [
-    "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
-]  # fmt: skip
-STATES = ["08001", "08S01", "HYT00", "IMC06"]
-
-
-def fault(code: str) -> sqlite3.OperationalError:
-    """An error as pyodbc raises it: SQLSTATE, then a text with the server's number."""
-    if code in STATES:
-        return sqlite3.OperationalError(code, f"[{code}] [Microsoft][ODBC Driver 18 for SQL Server]Lost (0) (SQLExec)")
-    state = "40001" if code == "1205" else "42000"
-    return sqlite3.OperationalError(state, f"[{state}] [Microsoft][SQL Server]Not now. ({code}) (SQLExecDirectW)")
-
-
-class Faults:
-    """The errors that the driver raises next, by place: `connect`, `execute`, `commit`, or `committed` (afterwards)."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[str, list[str]] = {
-            place: [] for place in ("connect", "execute", "fetch", "commit", "committed", "rollback")
-        }
-        self.logins = 0
-
-    def meet(self, place: str) -> None:
-        if self.waiting[place]:
-            raise fault(self.waiting[place].pop(0))
-
-
-class FaultyCursor(sqlite3.Cursor):
-    def fetchmany(self, *arguments: Any, **options: Any) -> list[Any]:
-        self.connection.faults.meet("fetch")  # type: ignore[attr-defined]
-        return super().fetchmany(*arguments, **options)
-
-    def execute(self, *arguments: Any) -> FaultyCursor:
-        self.connection.faults.meet("execute")  # type: ignore[attr-defined]
-        super().execute(*arguments)
-        return self
-
-
-class FaultyConnection(sqlite3.Connection):
-    faults: Faults
-
-    def cursor(self, *_: Any) -> Any:
-        return super().cursor(FaultyCursor)
-
-    def commit(self) -> None:
-        self.faults.meet("commit")
-        super().commit()
-        self.faults.meet("committed")
-
-    def rollback(self) -> None:
-        self.faults.meet("rollback")
-        super().rollback()
-
-
-@pytest.fixture
-def faults(database_file: Path) -> Faults:
-    """The app on the engines of SQL Server, over a driver that meets faults."""
-    faults = Faults()
-
-    def connect() -> FaultyConnection:
-        faults.logins += 1
-        faults.meet("connect")
-        connection = sqlite3.connect(database_file, factory=FaultyConnection, check_same_thread=False)
-        connection.faults = faults
-        return connection
-
-    def engine(**options: Any) -> Engine:
-        return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_reset_on_return=None, **options)
-
-    connections.connect_engines(
-        engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True), engine(), retry_seconds=5
-    )
-    return faults
+from persistence.database import connections
+from persistence.database.retries import MAX_RACE_ATTEMPTS
+from tests.support.faulty_driver import NUMBERS, STATES, Faults
 
 
 def _active(database_file: Path) -> list[tuple[str, int]]:
@@ -101,16 +22,21 @@ def _active(database_file: Path) -> list[tuple[str, int]]:
         connection.close()
 
 
+def _disconnect_writers() -> None:
+    _, writer = connections.engines()
+    writer.dispose()
+
+
 @pytest.mark.parametrize(
     ("place", "code"),
     [("execute", "1205"), *((place, code) for place in ("connect", "execute") for code in (*NUMBERS, *STATES))],
 )
-def test_a_fault_before_the_commit_is_tried_again_and_the_caller_does_not_notice(
+def test_a_fault_before_the_commit_is_retried_unnoticed(
     faults: Faults, api: Any, managers: list[str], database_file: Path, code: str, place: str
 ) -> None:
     user = api.create(manager_id=managers[0])
     if place == "connect":
-        connections.engines()[1].dispose()
+        _disconnect_writers()
     faults.waiting[place] = [code, code]
     assert api.update([user["user_id"]], manager_id=managers[1], full_name="New").status_code == 200
     assert faults.waiting[place] == []
@@ -119,7 +45,7 @@ def test_a_fault_before_the_commit_is_tried_again_and_the_caller_does_not_notice
 
 
 @pytest.mark.parametrize("code", [*NUMBERS, *STATES])
-def test_a_commit_that_is_lost_is_not_tried_again_and_nothing_is_written(
+def test_a_lost_commit_is_not_retried_and_writes_nothing(
     faults: Faults, api: Any, database_file: Path, code: str
 ) -> None:
     faults.waiting["commit"] = [code]
@@ -132,13 +58,13 @@ def test_a_commit_that_is_lost_is_not_tried_again_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("code", ["40197", "08S01", "HYT00"])
-def test_a_commit_whose_answer_is_lost_is_not_tried_again_and_repeating_it_does_no_harm(
+def test_a_commit_with_a_lost_response_can_be_repeated_safely(
     faults: Faults, api: Any, managers: list[str], database_file: Path, code: str
 ) -> None:
     body = api.new_user(manager_id=managers[0])
     faults.waiting["committed"] = [code]
     assert api.post("create_user", body).json()["type"] == "/problems/outcome-unknown"
-    assert api.post("create_user", body).status_code == 409  # it was made: the caller learns it by asking again
+    assert api.post("create_user", body).status_code == 409  # it was committed: the caller learns it by a second call
     (user,) = api.get(mob_num=body["mob_num"])
     faults.waiting["committed"] = [code]
     assert api.update([user["user_id"]], manager_id=managers[1]).status_code == 503
@@ -150,17 +76,15 @@ def test_a_commit_whose_answer_is_lost_is_not_tried_again_and_repeating_it_does_
     assert api.get() == []
 
 
-def test_a_victim_of_a_deadlock_at_the_commit_is_tried_again(faults: Faults, api: Any, database_file: Path) -> None:
+def test_a_deadlock_victim_at_the_commit_is_retried(faults: Faults, api: Any, database_file: Path) -> None:
     faults.waiting["commit"] = ["1205"]
     api.create()
     assert _active(database_file) == [("Asha Rao", 1)]
 
 
 @pytest.mark.parametrize("place", ["connect", "execute"])
-def test_a_fault_that_lasts_is_a_503_within_the_budget(
-    faults: Faults, api: Any, database_file: Path, place: str
-) -> None:
-    connections.engines()[1].dispose()
+def test_a_lasting_fault_is_a_503_within_the_budget(faults: Faults, api: Any, database_file: Path, place: str) -> None:
+    _disconnect_writers()
     faults.waiting[place] = ["40613"] * 10_000
     response = api.post("create_user", api.new_user())
     assert response.status_code == 503
@@ -177,10 +101,15 @@ def test_a_race_that_is_lost_every_time_is_a_409(faults: Faults, api: Any) -> No
     response = api.post("create_user", api.new_user())
     assert response.status_code == 409
     assert response.json()["type"] == "/problems/lost-race"
-    assert 100 - len(faults.waiting["execute"]) == retries.MAX_RACE_ATTEMPTS
+    assert 100 - len(faults.waiting["execute"]) == MAX_RACE_ATTEMPTS
 
 
-def test_a_dead_pooled_connection_costs_one_new_try_and_one_login(faults: Faults, api: Any) -> None:
+def test_lost_races_and_other_faults_are_counted_apart(faults: Faults, api: Any) -> None:
+    faults.waiting["execute"] = ["40197"] * 3 + ["1205"] * (MAX_RACE_ATTEMPTS - 1)
+    assert api.create()
+
+
+def test_a_dead_pooled_connection_costs_one_retry_and_one_login(faults: Faults, api: Any) -> None:
     api.create()
     logins = faults.logins
     faults.waiting["execute"] = ["10054"]
@@ -188,19 +117,19 @@ def test_a_dead_pooled_connection_costs_one_new_try_and_one_login(faults: Faults
     assert faults.logins == logins + 1
 
 
-def test_reads_are_tried_again_too(faults: Faults, api: Any) -> None:
+def test_reads_are_retried_too(faults: Faults, api: Any) -> None:
     user = api.create()
     faults.waiting["execute"] = ["40197", "08S01"]
     assert api.get() == [user]
 
 
-def test_a_listing_that_is_lost_half_way_is_read_again(faults: Faults, api: Any) -> None:
+def test_a_list_that_is_lost_half_way_is_read_again(faults: Faults, api: Any) -> None:
     users = [api.create() for _ in range(3)]
     faults.waiting["fetch"] = ["40197"]
     assert api.get() == users
 
 
-def test_a_connection_that_cannot_roll_back_is_nobody_elses(faults: Faults, api: Any, database_file: Path) -> None:
+def test_a_connection_that_cannot_roll_back_leaves_the_pool(faults: Faults, api: Any, database_file: Path) -> None:
     user = api.create(full_name="Old")
     api.create(mob_num="9876543210")
     logins = faults.logins
@@ -212,7 +141,7 @@ def test_a_connection_that_cannot_roll_back_is_nobody_elses(faults: Faults, api:
 
 
 @pytest.mark.parametrize("code", ["10928", "40501", "HYT00"])
-def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, api: Any, code: str) -> None:
+def test_throttling_keeps_the_other_pooled_connections(faults: Faults, api: Any, code: str) -> None:
     def hold(depth: int) -> None:
         with connections.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
@@ -227,19 +156,14 @@ def test_throttling_does_not_make_every_connection_log_in_again(faults: Faults, 
     assert faults.logins == logins + 1
 
 
-def test_lost_races_and_other_faults_are_counted_apart(faults: Faults, api: Any) -> None:
-    faults.waiting["execute"] = ["40197"] * 3 + ["1205"] * (retries.MAX_RACE_ATTEMPTS - 1)
-    assert api.create()
-
-
-def test_a_fault_is_in_the_log_with_its_number(faults: Faults, api: Any, caplog: Any) -> None:
+def test_a_fault_is_logged_with_its_number(faults: Faults, api: Any, caplog: Any) -> None:
     faults.waiting["commit"] = ["40613"]
     with caplog.at_level(logging.INFO, "rollbook"):
         api.post("create_user", api.new_user())
     assert caplog.records[-1].getMessage().endswith(" outcome-unknown:40613")
 
 
-def test_a_connection_is_kept_and_nothing_is_sent_to_test_or_to_reset_it(faults: Faults, api: Any) -> None:
+def test_nothing_is_sent_to_test_or_reset_a_pooled_connection(faults: Faults, api: Any) -> None:
     api.create()
     api.get()
     logins = faults.logins
@@ -253,7 +177,7 @@ def test_a_connection_is_kept_and_nothing_is_sent_to_test_or_to_reset_it(faults:
     assert faults.logins == logins
 
 
-def test_an_error_that_is_no_fault_is_not_tried_again(faults: Faults, api: Any) -> None:
+def test_an_error_that_is_not_transient_is_not_retried(faults: Faults, api: Any) -> None:
     faults.waiting["execute"] = ["208", "208"]
     assert api.post("create_user", api.new_user()).status_code == 500
     assert faults.waiting["execute"] == ["208"]

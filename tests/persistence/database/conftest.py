@@ -1,0 +1,90 @@
+"""Fixtures for the tests of what only SQL Server has: a faulty driver, the real one, and a stand-in for pyodbc."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from persistence.database import connections
+from tests.support.faulty_driver import Faults, connect_with_faults
+from tests.support.odbc import (
+    DRIVER_NAME,
+    SECRETS,
+    Credential,
+    HangingUp,
+    StandInDriver,
+    connection_string,
+    find_driver,
+)
+
+
+@pytest.fixture
+def faults(database_file: Path) -> Faults:
+    """The app on the engines of SQL Server, over a driver that raises faults."""
+    return connect_with_faults(database_file)
+
+
+@pytest.fixture(scope="session")
+def driver_file() -> Path:
+    """The file of Microsoft's ODBC driver, in its own folder: it needs the resources beside it."""
+    path, missing = find_driver()
+    if missing and os.environ.get("CI"):
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    return path
+
+
+@pytest.fixture(scope="session")
+def installed(driver_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a process in which the driver is installed by name. unixODBC reads them once per process."""
+    folder = tmp_path_factory.mktemp("odbc")
+    (folder / "odbcinst.ini").write_text(f"[{DRIVER_NAME}]\nDriver={driver_file}\n", "utf-8")
+    return {"ODBCSYSINI": str(folder), "ODBCINSTINI": "odbcinst.ini"}
+
+
+@pytest.fixture
+def odbc(driver_file: Path) -> Iterator[Callable[..., str]]:
+    """A function that returns a connection string whose driver this process can load."""
+    yield lambda **keywords: connection_string(**{"Driver": f"{{{driver_file}}}", **SECRETS, **keywords})
+    connections.close()
+
+
+@pytest.fixture
+def hanging_up() -> Iterator[HangingUp]:
+    """A server that hangs up."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        server = HangingUp(listener)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept, which a close does not
+            thread.join()
+
+
+@pytest.fixture
+def driver(driver_file: Path, monkeypatch: pytest.MonkeyPatch) -> StandInDriver:
+    """A stand-in for pyodbc's `connect`, which logs in nowhere."""
+    assert driver_file.exists()
+    driver = StandInDriver()
+    monkeypatch.setattr("pyodbc.connect", driver.connect)
+    return driver
+
+
+@pytest.fixture
+def credential(monkeypatch: pytest.MonkeyPatch) -> type[Credential]:
+    """The class of the credential that the app creates."""
+
+    class Mine(Credential):
+        asked: list[tuple[str, ...]] = []  # noqa: RUF012 - the app creates the instance
+        fault: Exception | None = None
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Mine)
+    return Mine

@@ -1,0 +1,37 @@
+"""Clauses as SQL Server gets them; on SQLite every other test executes them."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
+from sqlalchemy.sql import ClauseElement
+
+from persistence.database.clauses import for_update, in_json_array, limit_rows, optimize_for_first, skip_locked
+from persistence.users import USERS
+
+
+def _on_sql_server(statement: ClauseElement) -> str:
+    return str(statement.compile(dialect=sql_server_dialect.dialect()))  # type: ignore[no-untyped-call]
+
+
+def test_a_list_of_any_length_is_one_parameter() -> None:
+    statement = select(USERS.c.id).where(in_json_array(USERS.c.user_id, "ids"))
+    compiled = statement.compile(dialect=sql_server_dialect.dialect())  # type: ignore[no-untyped-call]
+    assert "SELECT CAST(anon_1.value AS UNIQUEIDENTIFIER) AS value \nFROM OPENJSON(:ids)" in str(compiled)
+    assert list(compiled.params) == ["ids"]
+
+
+def test_a_row_limit_is_offset_fetch() -> None:
+    statement = limit_rows(select(USERS.c.id).order_by(USERS.c.id))
+    assert _on_sql_server(statement).strip().endswith("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY")
+
+
+def test_hints_of_locks_and_plans_reach_sql_server_alone() -> None:
+    ids = select(USERS.c.id)
+    for statement, hint in (
+        (for_update(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK)"),
+        (skip_locked(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"),
+        (optimize_for_first(ids, 10), "OPTION (FAST 10)"),
+    ):
+        assert hint in _on_sql_server(statement)
+        assert str(statement) == str(ids)

@@ -1,0 +1,225 @@
+"""What pyodbc is called with, and what is sent to a server, by a stand-in for pyodbc's `connect`."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError
+from sqlalchemy import text
+
+from persistence.database.connection_string import parse_database_url, read_odbc
+from persistence.database.connections import close, connect, engines, reading, transaction
+from persistence.database.errors import DatabaseLoginError, OutcomeUnknownError, TransientError
+from persistence.database.retries import run_with_retries
+from persistence.database.sqlserver import LOGIN_SECONDS
+from settings import SettingsError
+from tests.support.odbc import SECRETS, Credential, StandInDriver, unreachable
+
+ACCESS_TOKEN = 1256
+"""SQL_COPT_SS_ACCESS_TOKEN of msodbcsql.h."""
+MARGIN = 15
+"""Seconds within which a call ends, for a budget of 3 and a busy machine."""
+
+
+def _read() -> None:
+    with reading() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _write() -> None:
+    with transaction() as connection:
+        connection.execute(text("UPDATE users SET version = 2"))
+
+
+def _last_login(driver: StandInDriver) -> dict[str, str]:
+    """The keywords of the last login."""
+    return read_odbc(parse_database_url(driver.logins[-1].text))
+
+
+def test_encryption_is_the_default(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=1)
+    _read()
+    assert _last_login(driver)["encrypt"] == "yes"
+    assert f"pwd={SECRETS['PWD']};" in driver.logins[-1].text + ";"
+
+
+def test_off_azure_a_certificate_may_stay_unverified(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(TrustServerCertificate="yes"), threads=1)
+    _read()
+    assert _last_login(driver)["trustservercertificate"] == "yes"
+
+
+def test_a_managed_identity_is_left_to_the_driver(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(Authentication="ActiveDirectoryMsi", UID="some-client-id", PWD=None), threads=1)
+    _read()
+    keywords = _last_login(driver)
+    assert keywords["authentication"] == "ActiveDirectoryMsi"
+    assert keywords["uid"] == "some-client-id"
+    assert not hasattr(driver.logins[-1], "attrs_before")
+
+
+@pytest.mark.parametrize("keyword", ["authentication", "Authentication"])
+def test_a_url_without_a_user_may_name_an_authentication(
+    driver_file: Path, driver: StandInDriver, credential: type[Credential], keyword: str
+) -> None:
+    for authentication in ("ActiveDirectoryMsi", "ActiveDirectoryDefault"):
+        try:
+            connect(f"mssql+pyodbc://server/db?driver={driver_file}&{keyword}={authentication}", threads=1)
+            _read()
+        finally:
+            close()
+        assert "trusted_connection" not in _last_login(driver)  # the driver accepts one kind of authentication
+    assert len(credential.asked) == 1
+
+
+def test_a_pool_keeps_a_connection_for_every_thread(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=3, recycle_seconds=77)
+    for block in (reading, transaction):
+        for _ in range(2):
+            with block(), block(), block():
+                pass
+    assert len(driver.logins) == 6
+    for engine in engines():
+        assert engine.pool.size() == 3  # type: ignore[attr-defined]
+        assert engine.pool._max_overflow == 0  # type: ignore[attr-defined]
+        assert engine.pool._recycle == 77
+        assert not engine.pool._pre_ping
+    assert [connection.autocommit for connection in driver.connections] == [True] * 3 + [False] * 3
+
+
+def test_a_partly_read_result_cannot_end_a_transaction(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=1)
+    _read()
+    assert "SET XACT_ABORT OFF" not in driver.statements
+    _write()
+    _write()
+    assert driver.statements.count("SET XACT_ABORT OFF") == 1
+
+
+def test_nothing_is_sent_to_test_or_reset_a_connection(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    def fail() -> None:
+        with transaction() as connection:
+            connection.execute(text("UPDATE users SET version = 2"))
+            raise LookupError
+
+    connect(odbc(), threads=1)
+    for work in (_read, _write):  # SQLAlchemy's initial queries
+        work()
+    driver.sent.clear()
+    _read()
+    assert driver.sent == ["execute"]
+    driver.sent.clear()
+    _write()
+    assert driver.sent == ["execute", "commit"]
+    driver.sent.clear()
+    with pytest.raises(LookupError):
+        fail()
+    assert driver.sent == ["execute", "rollback"]
+    assert len(driver.logins) == 2
+
+
+def test_a_connection_lost_in_a_commit_is_closed(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=1)
+    _write()
+    driver.sent.clear()
+    driver.fault = unreachable()
+    with pytest.raises(OutcomeUnknownError):
+        _write()
+    assert driver.sent == ["execute", "commit", "close"]
+
+
+def test_every_statement_has_a_timeout_even_sqlalchemys_own(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=1, retry_seconds=9)
+    _read()
+    assert len(driver.timeouts) > 1
+    _write()
+    assert set(driver.timeouts) == {9}
+    assert [connection.timeout for connection in driver.connections] == [9, 9]
+
+
+@pytest.mark.parametrize("budget", [3, 60])
+def test_a_login_is_limited_to_the_rest_of_the_budget(
+    odbc: Callable[..., str], driver: StandInDriver, budget: int
+) -> None:
+    connect(odbc(), threads=1, retry_seconds=budget)
+    if budget == 3:
+        driver.fault = unreachable()
+    started = time.monotonic()
+    if driver.fault is None:
+        run_with_retries(_read)
+    else:
+        with pytest.raises(TransientError):
+            run_with_retries(_read)
+    assert driver.logins
+    for login in driver.logins:
+        assert 1 <= login.timeout <= LOGIN_SECONDS
+        assert isinstance(login.timeout, int)
+        assert login.at - started + login.timeout < budget + 1  # the minimum is a whole second
+    if driver.fault is not None:
+        assert len(driver.logins) > 2
+        assert time.monotonic() - started < MARGIN
+
+
+# ---- a developer's own login
+
+
+@pytest.fixture
+def own_login(odbc: Callable[..., str]) -> str:
+    """The connection string of a developer who is logged in to Azure."""
+    return odbc(Authentication="ActiveDirectoryDefault", UID=None, PWD=None)
+
+
+def test_every_login_gets_a_token_of_its_own(
+    own_login: str, driver: StandInDriver, credential: type[Credential]
+) -> None:
+    connect(own_login, threads=1)
+    assert credential.asked == []
+    _read()
+    _read()
+    _write()
+    assert credential.asked == [("https://database.windows.net/.default",)] * 2
+    for number, login in enumerate(driver.logins, 1):
+        token = f"token-{number}".encode("utf-16-le")
+        assert login.attrs_before == {ACCESS_TOKEN: struct.pack("<I", len(token)) + token}
+        assert "authentication" not in login.text.lower()
+    assert len(driver.logins) == 2
+
+
+def test_a_developers_own_login_may_stand_in_braces(
+    odbc: Callable[..., str], driver: StandInDriver, credential: type[Credential]
+) -> None:
+    connect(odbc(Authentication="{ActiveDirectoryDefault}", UID=None, PWD=None), threads=1)
+    _read()
+    assert "authentication" not in _last_login(driver)
+    assert len(credential.asked) == 1
+
+
+@pytest.mark.parametrize("keywords", [{"PWD": None}, {"UID": None}])
+@pytest.mark.usefixtures("credential")
+def test_a_developers_own_login_beside_another_is_rejected(odbc: Callable[..., str], keywords: dict[str, None]) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL says Authentication=ActiveDirectoryDefault"):
+        connect(odbc(Authentication="ActiveDirectoryDefault", **keywords), threads=1)
+
+
+def test_a_developer_without_a_login_is_told_so(
+    own_login: str, driver: StandInDriver, credential: type[Credential]
+) -> None:
+    credential.fault = ClientAuthenticationError("no credential of secret@example.com worked")
+    connect(own_login, threads=1)
+    with pytest.raises(DatabaseLoginError) as caught:
+        run_with_retries(_read)
+    assert caught.value.code == "database-login"
+    assert "secret" not in caught.value.detail
+    assert len(credential.asked) == 1  # a retry would get the same result
+    assert driver.logins == []
+
+
+def test_a_missing_azure_identity_is_one_sentence(own_login: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)  # as if its import failed
+    with pytest.raises(SettingsError, match="pip install azure-identity"):
+        connect(own_login, threads=1)

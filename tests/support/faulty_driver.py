@@ -1,0 +1,91 @@
+"""SQL Server's faults without one: a driver that raises as pyodbc does, and that keeps its data in SQLite.
+
+The faults are injected below SQLAlchemy, whose real pools, connections and transactions run over this driver.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import QueuePool
+
+from persistence.database import connections
+
+NUMBERS: Final = [
+    "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
+]  # fmt: skip
+"""Transient errors of SQL Server."""
+
+STATES: Final = ["08001", "08S01", "HYT00", "IMC06"]
+"""SQLSTATEs of lost connections and timeouts."""
+
+
+def fault(code: str) -> sqlite3.OperationalError:
+    """An error as pyodbc raises it: SQLSTATE, then a message with the server's number."""
+    if code in STATES:
+        return sqlite3.OperationalError(code, f"[{code}] [Microsoft][ODBC Driver 18 for SQL Server]Lost (0) (SQLExec)")
+    state = "40001" if code == "1205" else "42000"
+    return sqlite3.OperationalError(state, f"[{state}] [Microsoft][SQL Server]Not now. ({code}) (SQLExecDirectW)")
+
+
+class Faults:
+    """The codes that the driver raises next, by place; `committed` is after a commit that succeeded."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[str]] = {
+            place: [] for place in ("connect", "execute", "fetch", "commit", "committed", "rollback")
+        }
+        self.logins = 0
+
+    def meet(self, place: str) -> None:
+        if self.waiting[place]:
+            raise fault(self.waiting[place].pop(0))
+
+
+class _Cursor(sqlite3.Cursor):
+    def fetchmany(self, *arguments: Any, **options: Any) -> list[Any]:
+        self.connection.faults.meet("fetch")  # type: ignore[attr-defined]
+        return super().fetchmany(*arguments, **options)
+
+    def execute(self, *arguments: Any) -> _Cursor:
+        self.connection.faults.meet("execute")  # type: ignore[attr-defined]
+        super().execute(*arguments)
+        return self
+
+
+class _Connection(sqlite3.Connection):
+    faults: Faults
+
+    def cursor(self, *_: Any) -> Any:
+        return super().cursor(_Cursor)
+
+    def commit(self) -> None:
+        self.faults.meet("commit")
+        super().commit()
+        self.faults.meet("committed")
+
+    def rollback(self) -> None:
+        self.faults.meet("rollback")
+        super().rollback()
+
+
+def connect_with_faults(database_file: Path) -> Faults:
+    """Connects the app by the engines of SQL Server, over the faulty driver; returns the faults that it will raise."""
+    faults = Faults()
+
+    def connect() -> _Connection:
+        faults.logins += 1
+        faults.meet("connect")
+        connection = sqlite3.connect(database_file, factory=_Connection, check_same_thread=False)
+        connection.faults = faults
+        return connection
+
+    def engine(**options: Any) -> Engine:
+        return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_reset_on_return=None, **options)
+
+    reader = engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+    connections.connect_engines(reader, engine(), retry_seconds=5)
+    return faults

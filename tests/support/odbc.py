@@ -1,0 +1,200 @@
+"""Microsoft's real ODBC driver, ports without a SQL Server, and a stand-in for pyodbc's `connect`.
+
+The driver comes from the package mssql-python-odbc.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from tests.programs import PATIENCE
+
+DRIVER_NAME: Final = "ODBC Driver 18 for SQL Server"
+ENCRYPT_ON: Final = 1
+"""What a client's first packet says about encryption where it asks for it."""
+_ENCRYPTION, _TERMINATOR = 1, 255
+"""An option of a client's first packet, and the end of its options (MS-TDS 2.2.6.5, PRELOGIN)."""
+SECRETS: Final = {"Server": "localhost", "UID": "rollbook_app", "PWD": "{pass;w}}ord}", "Database": "rollbook_db"}
+"""Parts of a connection string that must not appear anywhere."""
+
+
+def find_driver() -> tuple[Path, str]:
+    """The driver's file, and what is missing."""
+    try:
+        importlib.import_module("pyodbc")
+    except ImportError as error:
+        return Path(), f"pyodbc does not load, it needs unixODBC (Debian: unixodbc): {error}"
+    package = importlib.util.find_spec("mssql_python_odbc")
+    if package is None or package.origin is None:
+        return Path(), "the package mssql-python-odbc, which contains Microsoft's ODBC driver, is not installed"
+    folder = Path(package.origin).parent / "libs/linux/debian_ubuntu" / platform.machine() / "lib"
+    files = sorted(folder.glob("libmsodbcsql-18.*.so.*"))
+    if not files:
+        return Path(), f"mssql-python-odbc contains no driver for {platform.system()} on {platform.machine()}"
+    try:
+        ctypes.CDLL(str(files[-1]))
+    except OSError as error:
+        return Path(), f"Microsoft's ODBC driver does not load (Debian: libgssapi-krb5-2): {error}"
+    return files[-1], ""
+
+
+def connection_string(**keywords: object) -> str:
+    """An ODBC connection string; keywords that are None are left out."""
+    return ";".join(f"{keyword}={value}" for keyword, value in keywords.items() if value is not None)
+
+
+# ---- ports without a SQL Server
+
+
+def closed_port() -> int:
+    """A port on which no program listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port on which the system accepts connections that no program reads."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        yield listener.getsockname()[1]
+
+
+class HangingUp:
+    """A server that reads each client's first packet, records whether it asks for encryption, and hangs up."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.port: int = listener.getsockname()[1]
+        self.encryption: list[int] = []
+
+    def serve(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:  # shut down
+                return
+            with client, suppress(OSError):  # the client went first
+                client.settimeout(PATIENCE)
+                self.encryption.append(self._read_encryption(client))
+
+    def _read_encryption(self, client: socket.socket) -> int:
+        packet = b""
+        while len(packet) < 4 or len(packet) < int.from_bytes(packet[2:4], "big"):
+            received = client.recv(4096)
+            if not received:
+                return -1
+            packet += received
+        body = packet[8:]
+        for position in range(0, len(body), 5):  # options: a number, an offset and a length each, until 255
+            if body[position] == _ENCRYPTION:
+                return body[int.from_bytes(body[position + 1 : position + 3], "big")]
+            if body[position] == _TERMINATOR:
+                break
+        return -1
+
+
+# ---- a stand-in for pyodbc
+
+
+class Cursor:
+    """As much of pyodbc's cursor as SQLAlchemy uses."""
+
+    description = (("", str, None, None, None, None, True),)
+    rowcount = -1
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.driver = connection.driver
+
+    def execute(self, statement: str, *_: object) -> Cursor:
+        self.driver.sent.append("execute")
+        self.driver.statements.append(statement)
+        self.driver.timeouts.append(self.connection.timeout)
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return ("12.0.2000.8",)  # any text is enough for SQLAlchemy's initial queries
+
+    def fetchall(self) -> list[tuple[str]]:
+        return [self.fetchone()]
+
+    def close(self) -> None:
+        pass
+
+
+class Connection:
+    """As much of pyodbc's connection as SQLAlchemy uses."""
+
+    def __init__(self, driver: StandInDriver) -> None:
+        self.driver = driver
+        self.autocommit = False
+        self.timeout = 0
+
+    def cursor(self) -> Cursor:
+        return Cursor(self)
+
+    def commit(self) -> None:
+        self.driver.sent.append("commit")
+        if self.driver.fault is not None:
+            raise self.driver.fault
+
+    def rollback(self) -> None:
+        if not self.autocommit:  # the driver knows that there is nothing to send
+            self.driver.sent.append("rollback")
+
+    def close(self) -> None:
+        self.driver.sent.append("close")
+
+    def add_output_converter(self, *_: object) -> None:
+        pass
+
+
+class StandInDriver:
+    """Records logins, what is sent and with which timeouts; raises `fault` where it is set."""
+
+    def __init__(self) -> None:
+        self.logins: list[SimpleNamespace] = []
+        self.connections: list[Connection] = []
+        self.sent: list[str] = []
+        self.statements: list[str] = []
+        self.timeouts: list[int] = []
+        self.fault: Exception | None = None
+
+    def connect(self, connection_string: str, **options: Any) -> Connection:
+        self.logins.append(SimpleNamespace(text=connection_string, at=time.monotonic(), **options))
+        if self.fault is not None:
+            raise self.fault
+        self.connections.append(Connection(self))
+        return self.connections[-1]
+
+
+def unreachable() -> Exception:
+    """The error with which pyodbc reports a server that cannot be reached."""
+    error: Exception = importlib.import_module("pyodbc").OperationalError(
+        "08001", f"[08001] [Microsoft][{DRIVER_NAME}]TCP Provider: Error code 0x2749 (10057) (SQLDriverConnect)"
+    )
+    return error
+
+
+class Credential:
+    """A stand-in for azure-identity's credential: each token differs."""
+
+    asked: list[tuple[str, ...]]
+    fault: Exception | None
+
+    def get_token(self, *scopes: str) -> SimpleNamespace:
+        self.asked.append(scopes)
+        if self.fault is not None:
+            raise self.fault
+        return SimpleNamespace(token=f"token-{len(self.asked)}", expires_on=0)
