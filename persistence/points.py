@@ -1,8 +1,8 @@
 """The tables of the points ledger, and the statements over them.
 
-Whoever writes begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
-read afterwards cannot change any more, and every total keeps its bounds. Writers stand in line anyway, because a spend
-may take from every payer and each of them changes the grand total.
+Every write begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
+read afterwards cannot change, and every total keeps its bounds. Writers serialize on this one row, because each of
+them changes the grand total and a spend may take points from every payer.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ from persistence.database.errors import LostRaceError
 from persistence.database.types import RowId, UtcText, UuidText, case_sensitive_text
 
 LOT_FETCH_SIZE: Final = 100
+"""Lots that a spend fetches at a time."""
 
 
 class LedgerRow(SQLModel, table=True):
-    """The grand total: one row, which is there from the beginning."""
+    """The grand total: one row, which the schema creates."""
 
     __tablename__: ClassVar[str] = "points_ledger"
     __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
@@ -53,7 +54,7 @@ class LedgerRow(SQLModel, table=True):
 
 
 class BalanceRow(SQLModel, table=True):
-    """A payer: points, and what of the debits no spend has settled yet."""
+    """A payer: the total of its points, and the part of its debits that no spend has settled yet."""
 
     __tablename__: ClassVar[str] = "points_balances"
     __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
@@ -67,7 +68,7 @@ class BalanceRow(SQLModel, table=True):
 
 
 class TransactionRow(SQLModel, table=True):
-    """A transaction, for ever; it is a lot while `points_left` is above zero. `id` is the order of arrival."""
+    """A transaction, never deleted; it is a lot while `points_left` is positive. `id` is the order of arrival."""
 
     __tablename__: ClassVar[str] = "points_transactions"
     __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
@@ -84,7 +85,7 @@ class TransactionRow(SQLModel, table=True):
 
 
 class SpendRow(SQLModel, table=True):
-    """What one payer paid for one spend, for ever: `points` are above zero."""
+    """What one payer paid for one spend, never deleted: `points` are positive."""
 
     __tablename__: ClassVar[str] = "points_spends"
 
@@ -100,8 +101,8 @@ BALANCES: Final[Table] = SQLModel.metadata.tables["points_balances"]
 TRANSACTIONS: Final[Table] = SQLModel.metadata.tables["points_transactions"]
 SPENDS: Final[Table] = SQLModel.metadata.tables["points_spends"]
 
-# One balance a name; and the lots in the order in which spends take them: both engines append the key, the order of
-# arrival, to an index. It has no rows of debits and of empty lots, so that it stays small while the ledger grows.
+# One balance per name; and the lots in the order in which spends take them: both engines append the key, the order of
+# arrival, to an index. It excludes debits and empty lots, so that it stays small while the ledger grows.
 Index("ux_points_balances_payer", BALANCES.c.payer, unique=True)
 Index(
     "ix_points_transactions_lots",
@@ -127,11 +128,11 @@ _ADJUST_GRAND_TOTAL = (
 
 
 def adjust_grand_total(connection: Connection, points: int) -> bool:
-    """Adds `points` to the grand total; False, and nothing changed, where it would be below zero or beyond 64 bits.
+    """Adds `points` to the grand total and locks the ledger until the transaction ends.
 
-    Where it is changed, the ledger is locked until the transaction ends.
+    Returns False, and changes nothing, where the total would leave the range of 0 to 2^63 - 1.
     """
-    # Compared with what is left on either side: the sum itself might not fit. -points - 1 does even for the least.
+    # Compared with the room on either side, because the sum may overflow; -points - 1 never does.
     bounds = {"below": -points - 1, "most": POINTS_MAX - max(0, points)}
     return connection.execute(_ADJUST_GRAND_TOTAL, {**bounds, "points": points}).rowcount == 1
 
@@ -151,7 +152,7 @@ _INSERT_TRANSACTION = insert(TRANSACTIONS).inline()
 
 
 def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balance]:
-    """The id and the balance of a payer: None and an empty one for a payer who is not known yet."""
+    """Returns the id and the balance of a payer: None and an empty balance for an unknown payer."""
     row = connection.execute(_FIND_BALANCE, {"payer": payer}).first()
     return (None, Balance()) if row is None else (row.id, Balance(row.total, row.outstanding_debit))
 
@@ -159,7 +160,7 @@ def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balanc
 def insert_transaction(
     connection: Connection, transaction: LedgerEntry, payer_id: int | None, balance: Balance, *, now: str
 ) -> None:
-    """Stores a transaction and its payer's new `balance`; a payer without an id becomes known."""
+    """Stores a transaction and its payer's new `balance`; a payer without an id is inserted."""
     if payer_id is None:
         new = {"payer": transaction["payer"], **balance._asdict()}
         payer_id = connection.execute(_INSERT_BALANCE, new).scalar_one()
@@ -182,7 +183,7 @@ def insert_transaction(
 # ---- spends
 
 _ZERO = literal_column("0", BigInteger)
-_IS_LOT = TRANSACTIONS.c.points_left > _ZERO  # a literal, as the index has it, or neither engine uses the index
+_IS_LOT = TRANSACTIONS.c.points_left > _ZERO  # a literal, as in the index: with a parameter neither engine uses it
 _LOTS = optimize_for_first(
     select(
         TRANSACTIONS.c.id,
@@ -228,13 +229,13 @@ _INSERT_SPENDS = insert(SPENDS).from_select(
 
 @contextmanager
 def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
-    """Every lot, oldest first, those of one instant in the order of arrival; fetched as far as they are read."""
+    """Yields every lot, oldest first, those of one timestamp in the order of arrival; fetched only as far as read."""
     with connection.execute(_LOTS) as result:
         yield (Lot._make(row) for rows in result.partitions(LOT_FETCH_SIZE) for row in rows)
 
 
 def save_spend(connection: Connection, plan: SpendPlan, *, spend_id: str, now: str) -> None:
-    """Writes what a spend does. `spend_id` is the same for all that its payers paid."""
+    """Writes a spend; `spend_id` is the same for all of its payers. Raises `LostRaceError` where a lot is gone."""
     lots, shares = plan.lots, plan.shares
     emptied = {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": plan.last_points_left}
     if connection.execute(_EMPTY_LOTS, emptied).rowcount != len(lots):
@@ -254,7 +255,7 @@ _TOTALS = select(BALANCES.c.payer, BALANCES.c.total).order_by(BALANCES.c.id)
 
 
 def list_totals(connection: Connection) -> dict[str, int]:
-    """The points of every payer, in the order in which they became known."""
+    """Returns the points of every payer, in the order of their first transactions."""
     return {row.payer: row.total for row in connection.execute(_TOTALS)}
 
 
@@ -262,6 +263,6 @@ _FLUSH = (update(LEDGER).values(total=0), delete(SPENDS), delete(TRANSACTIONS), 
 
 
 def flush(connection: Connection) -> None:
-    """Empties the ledger, history included."""
+    """Empties the ledger, including its history."""
     for statement in _FLUSH:
         connection.execute(statement)

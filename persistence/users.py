@@ -1,7 +1,7 @@
 """The tables of managers and of users' versions, and the statements over them.
 
-Every statement is built once: at import, or once for each combination of filters or of changed columns. The
-predicates of the filtered indexes (`is_active = 1`) stand in them as literals, or neither engine uses the indexes.
+Every statement is built once: at import, or per combination of filters or changed columns. The predicates of the
+filtered indexes (`is_active = 1`) are literals in them: with a parameter neither engine uses the indexes.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.types import RowId, UtcText, UuidText
 
 FETCH_SIZE: Final = 1000
-"""How many records a listing fetches, and hands on, at a time."""
+"""Records that a list fetches, and yields, at a time."""
 
 
 class ManagerRow(SQLModel, table=True):
-    """A manager to whom users can be assigned."""
+    """A manager that users can be assigned to."""
 
     __tablename__: ClassVar[str] = "managers"
 
@@ -62,7 +62,7 @@ class UserRow(SQLModel, table=True):
     """One version of a user."""
 
     __tablename__: ClassVar[str] = "users"
-    # SQL Server shows whoever lacks the right UNMASK these in place of digits and letters: they are never stored.
+    # SQL Server shows these masks to users without the permission UNMASK: a masked value must never be stored.
     __table_args__: ClassVar[tuple[CheckConstraint]] = (
         CheckConstraint("mob_num NOT LIKE 'X%' AND pan_num NOT LIKE 'XXXXXX%'", name="ck_users_whole_values"),
     )
@@ -89,11 +89,11 @@ def _filtered_index(name: str, column: str, where: str, *, unique: bool) -> None
     Index(name, USERS.c[column], unique=unique, sqlite_where=text(where), mssql_where=text(where))
 
 
-# Every write pays for each index: none has rows that no query seeks in it.
+# Every write pays for each index: each holds only rows that a query seeks in it.
 _filtered_index("ux_users_current_user_id", "user_id", "is_active = 1", unique=True)
 _filtered_index("ux_users_current_mob_num", "mob_num", "is_active = 1", unique=True)
 _filtered_index("ix_users_superseded_user_id", "user_id", "is_active = 0", unique=False)
-# Both engines append the row's key, so that these give the order of a listing: created_at, then id.
+# Both engines append the row's key, so that these give the order of a list: created_at, then id.
 Index("ix_users_manager_id", USERS.c.manager_id, USERS.c.created_at)
 Index("ix_users_created_at", USERS.c.created_at)
 
@@ -114,7 +114,7 @@ SEED_MANAGERS: Final = [
         (5, "Farah Khan", False),
     )
 ]
-"""Managers to try the service with; `sql/users/` has the same for SQL Server."""
+"""Example managers; `sql/users/` has the same for SQL Server."""
 
 
 @event.listens_for(MANAGERS, "after_create")
@@ -129,29 +129,29 @@ _FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bind
 
 
 def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
-    """Whether the manager is active, or None where there is no such manager."""
+    """Returns whether the manager is active, or None where there is no such manager."""
     return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
 
 
 # ---- create
 
-# Without updated_at, and without a manager_id that is none: an untyped NULL costs the driver a question to the server.
+# Without updated_at, and without a manager_id that is None: an untyped NULL costs the driver a round trip.
 _NEW = {
     column.name: bindparam(column.name, type_=column.type)
     for column in USERS.c
     if column.name not in ("id", "updated_at")
 }
 _INSERT = insert(USERS).inline().values({name: value for name, value in _NEW.items() if name != "manager_id"})
-# The manager is looked up by the insert itself: one statement, and nobody can retire the manager in between.
+# The insert looks the manager up: one statement, so that the manager cannot be retired in between.
 _INSERT_UNDER_MANAGER = insert(USERS).from_select(
     list(_NEW), select(*_NEW.values()).where(MANAGERS.c.manager_id == _NEW["manager_id"], MANAGERS.c.is_active)
 )
 
 
 def insert_user(connection: Connection, user: UserRecord) -> bool:
-    """Stores the first version of a user; False, and nothing stored, where its manager is unknown or not active.
+    """Stores the first version of a user. Returns False, and stores nothing, for an unknown or inactive manager.
 
-    Refuses a `mob_num` that an active user has.
+    Raises the `mob-num-taken` conflict where an active user has the `mob_num`.
     """
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
     with raise_on_duplicate_key(MobNumTakenError()):
@@ -163,7 +163,7 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
 
 
 class Filters(NamedTuple):
-    """Which records a listing has; what is None filters nothing. `mob_num` stands for the user who holds it now."""
+    """The records of a list; None does not filter. `mob_num` selects the user whose current number it is."""
 
     user_id: str | None = None
     mob_num: str | None = None
@@ -172,7 +172,7 @@ class Filters(NamedTuple):
 
 
 class Position(NamedTuple):
-    """A place in the order of a listing: behind the record with this `created_at` and row `id`."""
+    """A place in the order of a list: after the record with this `created_at` and row `id`."""
 
     created_at: str
     id: int
@@ -182,20 +182,20 @@ _RECORD = [USERS.c[name] for name in (*UserRecord.__annotations__, "id")]
 
 
 def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRecord]]:
-    """Every matching record, oldest first, up to `FETCH_SIZE` at a time."""
+    """Yields every matching record, oldest first, at most `FETCH_SIZE` at a time."""
     result = _list(connection, filters)
     while True:
         rows = result.fetchmany(FETCH_SIZE)
         if rows:
             yield _records(rows)
-        if len(rows) < FETCH_SIZE:  # asking again only to hear that nothing is left costs a lookup a tenth
+        if len(rows) < FETCH_SIZE:  # one more fetch, only to find nothing, costs a lookup a tenth
             return
 
 
 def list_page(
     connection: Connection, filters: Filters, limit: int, after: Position | None
 ) -> tuple[list[UserRecord], Position | None]:
-    """At most `limit` matching records behind `after`, and the position of the next page unless there is none."""
+    """Returns at most `limit` matching records after `after`, and the position of the next page, if there is one."""
     rows = _list(connection, filters, row_limit=limit + 1, after=after).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]
@@ -203,7 +203,7 @@ def list_page(
 
 
 def _records(rows: Sequence[Any]) -> list[UserRecord]:
-    # A literal: building 100,000 of them through zip() or _mapping takes twice as long.
+    # A dict literal: building 100,000 of them through zip() or _mapping takes twice as long.
     return [
         {
             "user_id": user_id,
@@ -242,13 +242,13 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
         conditions.append(USERS.c.user_id == held.scalar_subquery())
     if has_after:
         conditions += [
-            USERS.c.created_at >= bindparam("after_created_at"),  # a range of the index; the next line cannot be one
+            USERS.c.created_at >= bindparam("after_created_at"),  # an index range, which the next line is not
             or_(USERS.c.created_at > bindparam("after_created_at"), USERS.c.id > bindparam("after_id")),
         ]
     records = select(*_RECORD).where(*conditions)
     if is_active is not None:
         records = records.where(_CURRENT if is_active else _SUPERSEDED)
-    elif keys & {"user_id", "mob_num"}:  # both filtered indexes of user_id
+    elif keys & {"user_id", "mob_num"}:  # uses both filtered indexes of user_id
         versions = union_all(records.where(_SUPERSEDED), records.where(_CURRENT)).subquery()
         records = select(versions)
     ordered = records.order_by(records.selected_columns.created_at, records.selected_columns.id)
@@ -261,13 +261,14 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
 def delete_user(connection: Connection, key: str, value: str) -> str | None:
     """Deletes every version of the user whose current version has `value` in the column `key`.
 
-    Returns the `user_id`, or None where there is no such user.
+    Returns the `user_id`, or None where there is no such user. Raises `LostRaceError` where a concurrent transaction
+    superseded the row.
     """
     user_id: str | None = connection.execute(_delete_current(key), {key: value}).scalar()
     if user_id is not None:
         connection.execute(_DELETE_SUPERSEDED, {"user_id": user_id})
     elif connection.execute(_find_current(key), {key: value}).first():
-        raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and did not see the new one
+        raise LostRaceError  # SQL Server waited for a row that was then superseded, and did not see the new one
     return user_id
 
 
@@ -293,35 +294,36 @@ _LOAD = for_update(
     USERS,
 )
 _COUNT_CURRENT = select(func.count()).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
-# The manager rides along: an update of one user has three statements to spend.
+# With the manager in the same statement: an update of one user takes three statements.
 _LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
 
 
 def load_for_update(
     connection: Connection, user_ids: Sequence[str], manager_id: str | None
 ) -> tuple[list[CurrentUser], bool | None]:
-    """The current versions of those users that exist, and whether the manager is active (None: there is none).
+    """Returns the current versions of those users that exist, and whether the manager is active (None: there is none).
 
-    The rows stay locked until the transaction ends. Everybody locks in the order of ids, so that nobody waits in a
-    circle.
+    The rows stay locked until the transaction ends; locking them in the order of ids avoids deadlocks. Raises
+    `LostRaceError` where a concurrent transaction superseded one of them.
     """
     ids = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
         rows = connection.execute(_LOAD, ids).fetchall()
-        current, activity = [CurrentUser._make(row) for row in rows], None
+        current, is_active = [CurrentUser._make(row) for row in rows], None
     else:
         rows = connection.execute(_LOAD_WITH_MANAGER, {**ids, "manager_id": manager_id}).fetchall()
         current = [CurrentUser._make(row[:-1]) for row in rows]
-        activity = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)
+        is_active = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)
     if len(current) < len(user_ids) and connection.execute(_COUNT_CURRENT, ids).scalar_one() > len(current):
-        raise LostRaceError  # as in delete_user: SQL Server waited for rows that were superseded meanwhile
-    return current, activity
+        raise LostRaceError  # as in delete_user: SQL Server waited for rows that were then superseded
+    return current, is_active
 
 
 def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:
-    """Writes what was planned at `now` (a timestamp).
+    """Writes `plan` at the timestamp `now`.
 
-    Refuses a `mob_num` that another active user has, and with `LostRaceError` a row that is not as it was loaded.
+    Raises the `mob-num-taken` conflict where another active user has the `mob_num`, and `LostRaceError` where a row
+    changed after it was loaded.
     """
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
@@ -355,7 +357,7 @@ _CLOSE = (
 
 @functools.cache
 def _open_next(keys: frozenset[str]) -> Insert:
-    """The next version of closed rows: their data but for the changed columns, copied inside the database."""
+    """Returns the insert of the next versions of closed rows: copies, made in the database, with the changes."""
     columns = {column.name: column for column in USERS.c if column.name != "id"}
     copied: dict[str, ColumnElement[Any]] = {
         **columns,

@@ -41,8 +41,7 @@ class SqlServerDatabase:
     """
 
     def __init__(self, reader: Engine, writer: Engine) -> None:
-        self._reader = reader
-        self._writer = writer
+        self._reader, self._writer = reader, writer
         for engine in (reader, writer):
             event.listen(engine, "handle_error", _on_driver_error)
 
@@ -96,16 +95,10 @@ def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) 
     Raises `SettingsError` where the driver, or azure-identity for a developer's own login, is not installed.
     """
     _load_driver(odbc.get("driver", "").strip("{}"))
-    token: Callable[[], bytes] | None = None
+    access_token: Callable[[], bytes] | None = None
     if unquote_odbc(odbc, "authentication") == "activedirectorydefault":  # other drivers know it, this one does not
         odbc = {keyword: value for keyword, value in odbc.items() if keyword != "authentication"}
-        token = _access_token_provider()
-
-    def before_login(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-        options["timeout"] = min(LOGIN_SECONDS, _timeout_seconds())
-        if token is not None:
-            options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: token()}
-
+        access_token = _access_token_provider()
     url = URL.create("mssql+pyodbc", query={"odbc_connect": ";".join(f"{k}={v}" for k, v in odbc.items())})
     options: dict[str, Any] = {
         "pool_size": threads,  # a thread uses one connection at a time, so that none waits for one
@@ -117,7 +110,7 @@ def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) 
     reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
     writer = create_engine(url, **options)
     for engine in (reader, writer):
-        event.listen(engine, "do_connect", before_login)
+        event.listen(engine, "do_connect", _login_options(access_token))
         event.listen(engine, "connect", _set_query_timeout, insert=True)  # before SQLAlchemy's initial queries
     event.listen(writer, "connect", _disable_xact_abort)
     return reader, writer
@@ -161,6 +154,15 @@ def _access_token_provider() -> Callable[[], bytes]:
     return access_token
 
 
+def _login_options(access_token: Callable[[], bytes] | None) -> Callable[..., None]:
+    def set_options(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        options["timeout"] = min(LOGIN_SECONDS, _timeout_seconds())
+        if access_token is not None:
+            options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: access_token()}
+
+    return set_options
+
+
 def _set_query_timeout(driver: Any, _: object = None) -> None:
     driver.timeout = _timeout_seconds()  # an attribute of pyodbc's connections; sends nothing
 
@@ -172,9 +174,7 @@ def _timeout_seconds() -> int:
 
 def _disable_xact_abort(driver: Any, _: object) -> None:
     # Where a server's default is ON, closing a partly read result would silently roll the transaction back.
-    cursor = driver.cursor()
-    cursor.execute("SET XACT_ABORT OFF")
-    cursor.close()
+    driver.cursor().execute("SET XACT_ABORT OFF").close()
 
 
 def _on_driver_error(context: ExceptionContext) -> None:

@@ -206,7 +206,7 @@ def test_a_developers_own_login_beside_another_is_rejected(odbc: Callable[..., s
         connect(odbc(Authentication="ActiveDirectoryDefault", **keywords), threads=1)
 
 
-def test_a_developer_without_a_login_is_told_so(
+def test_a_developer_without_a_login_gets_an_error_that_says_so(
     own_login: str, driver: StandInDriver, credential: type[Credential]
 ) -> None:
     credential.fault = ClientAuthenticationError("no credential of secret@example.com worked")
