@@ -63,7 +63,7 @@ def retry_budget() -> Iterator[None]:
 
 
 def _begin_budget() -> tuple[float, int]:
-    """Returns the outer budget, for its restoration. A plain function: a context manager costs as much as a check-out."""
+    """Begins a budget and returns the outer one. A plain function: a context manager costs as much as a check-out."""
     outer = _call.deadline, _call.lost_races
     _call.deadline, _call.lost_races = min(outer[0], time.monotonic() + _budget_seconds), 0
     return outer

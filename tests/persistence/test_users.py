@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.exc import IntegrityError
 
-from domain.users import UpdatePlan
+from domain.users.versions import UpdatePlan
 from persistence.database.connections import transaction
 from persistence.database.errors import LostRaceError
 from persistence.users import _LOAD, _LOAD_WITH_MANAGER, USERS, save_update
