@@ -66,6 +66,14 @@ def test_a_nested_call_leaves_the_outer_one_its_budget() -> None:
     assert remaining_seconds() == retries.DEFAULT_BUDGET_SECONDS
 
 
+def test_calls_inside_one_budget_share_it() -> None:
+    with retries.retry_budget():
+        run_with_retries(_failing(LostRaceError()))
+        left = remaining_seconds()
+        assert run_with_retries(remaining_seconds) < left < retries.DEFAULT_BUDGET_SECONDS
+    assert remaining_seconds() == retries.DEFAULT_BUDGET_SECONDS
+
+
 def test_a_nested_call_does_not_extend_the_outer_budget() -> None:
     def outer() -> None:
         retries.set_budget(1000)
