@@ -7,7 +7,6 @@ authorization, so that on Azure it redirects to a function of its own.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from typing import Final, NamedTuple, NotRequired, TypedDict
@@ -40,7 +39,6 @@ _started = time.monotonic()
 _probe_lock = threading.Lock()
 _waiter = threading.BoundedSemaphore(1)
 _last_probe: Probe | None = None
-_UNKNOWN: Final = Probe(0, UnavailableError())
 
 
 class Health(TypedDict):
@@ -53,12 +51,12 @@ class Health(TypedDict):
 
 
 class HealthQuery(Request):
-    """The query of `/health`: `database=1` probes the database; anything else is passed on."""
+    """The query of `/health`: `database=1` probes the database. A redirect keeps every other parameter."""
 
     model_config = ConfigDict(extra="allow")
 
     database: str = OPTIONAL
-    code: str = OPTIONAL  # the function key, which a redirect must keep
+    code: str = OPTIONAL  # the function key; only a model that declares it receives it
 
 
 service = Service("health", enabled=lambda settings: settings.health_check)
@@ -86,50 +84,55 @@ def _alive() -> Health:
 
 
 def _database_health(settings: Settings) -> Response:
-    error = _probe_database(settings.db_retry_seconds).error
-    if error is not None:
-        raise UnavailableError from error
+    probe = _probe_database(settings.db_retry_seconds)
+    if probe is None or probe.error is not None:
+        raise UnavailableError from (probe and probe.error)
     return Response(Health(**_alive(), database="reachable"))
 
 
-def _probe_database(budget: float) -> Probe:
-    """The last probe, or a new one. Of many calls at once one probes, so that the others do not occupy all threads.
+def _probe_database(budget: float) -> Probe | None:
+    """Returns the last probe, or a new one; None where neither is to be had within `budget` (in seconds).
 
-    Meanwhile its predecessor serves the others, unless it is older than `PROBE_SECONDS` and `budget` (in seconds)
-    together. Where there is none, a single call waits for the new one.
+    Of concurrent calls one probes. Meanwhile the previous probe serves the others, unless it is older than
+    `PROBE_SECONDS` and `budget` together. Where there is none, one call waits for the new one, so that hanging probes
+    never occupy more than two threads.
     """
-    last = _last_probe
-    age = math.inf if last is None else time.monotonic() - last.ended
-    if last is not None and age <= PROBE_SECONDS:
+    if (last := _recent_probe(PROBE_SECONDS)) is not None:
         return last
     if _probe_lock.acquire(blocking=False):
-        return _new_probe()
-    if last is not None and age <= PROBE_SECONDS + budget:
+        return _probe_and_release()
+    if (last := _recent_probe(PROBE_SECONDS + budget)) is not None:
         return last
-    if _waiter.acquire(blocking=False):
-        try:
-            if _probe_lock.acquire(timeout=budget):
-                _probe_lock.release()
-                return _last_probe or _UNKNOWN
-        finally:
-            _waiter.release()
-    return _UNKNOWN
+    if not _waiter.acquire(blocking=False):
+        return None
+    try:
+        return _probe_and_release() if _probe_lock.acquire(timeout=budget) else None
+    finally:
+        _waiter.release()
 
 
-def _new_probe() -> Probe:
-    """Probes the database, and releases the lock that the caller holds."""
+def _recent_probe(seconds: float) -> Probe | None:
+    """Returns the last probe unless it ended more than `seconds` ago."""
+    last = _last_probe
+    return last if last is not None and time.monotonic() - last.ended <= seconds else None
+
+
+def _probe_and_release() -> Probe:
+    """Probes the database, unless another call just did, and releases the lock that the caller holds."""
     global _last_probe
     try:
-        error = _failure_of_ping()
+        if (last := _recent_probe(PROBE_SECONDS)) is not None:
+            return last
+        error = _ping_error()
         _last_probe = Probe(time.monotonic(), error)
         return _last_probe
     finally:
         _probe_lock.release()
 
 
-def _failure_of_ping() -> Exception | None:
+def _ping_error() -> Exception | None:
     try:
         run_with_retries(ping)  # a pooled connection that died unnoticed says nothing about the database
-    except Exception as failure:  # noqa: BLE001 - a rejected login is unavailable, too
-        return failure
+    except Exception as error:  # noqa: BLE001 - a rejected login is unavailable, too
+        return error
     return None

@@ -1,0 +1,91 @@
+"""Health on Azure, where a function has one level of authorization: the database's health is a function of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+import function_app
+import settings
+from api import health
+from devhost.host import Host, Workers, find_routes
+from tests.support.unreliable_server import UnreliableServer, driver_error
+
+PING = "SELECT 1"
+
+Get = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def _azure() -> Iterator[Host]:
+    """The app as its settings on Azure build it."""
+    routes, _ = find_routes(function_app.build(replace(settings.current(), on_azure=True)), "")
+    workers = Workers(4)
+    yield Host(routes, workers)
+    workers.close()
+
+
+@pytest.fixture
+def get(_azure: Host, app_database: None) -> Get:
+    """A function that sends a GET request to the app on Azure."""
+
+    def get(url: str, **options: Any) -> httpx.Response:
+        async def call() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(_azure), base_url="http://azure") as client:
+                return await client.get(url, **options)
+
+        return asyncio.run(call())
+
+    return get
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("database=1", "/health/database"),
+        ("code=abc", None),
+        ("database=1&code=abc", "/health/database?code=abc"),
+        ("code=abc&database=1", "/health/database?code=abc"),
+        ("database=1&code=a%2Bb%2Fc%3D%3D", "/health/database?code=a%2Bb%2Fc%3D%3D"),
+        ("database=1&code=a%0D%0AX-Mine:%20b", "/health/database?code=a%0D%0AX-Mine%3A+b"),
+        ("database=1&code=%C3%A9", "/health/database?code=%C3%A9"),
+        ("database=1&a=1&code=b%26c", "/health/database?code=b%26c&a=1"),
+        ("database=1&status=x&model_config=y", "/health/database?status=x&model_config=y"),
+    ],
+)
+def test_a_redirect_keeps_the_key_and_every_other_parameter(
+    server: UnreliableServer, statements: list[str], get: Get, query: str, location: str | None
+) -> None:
+    response = get(f"/health?{query}")
+    if location is None:
+        assert response.status_code == 200
+        assert "database" not in response.json()
+    else:
+        assert (response.status_code, response.content) == (307, b"")
+        assert response.headers["location"] == location
+        assert response.headers["cache-control"] == "no-store"
+    assert "x-mine" not in response.headers
+    assert (statements, server.logins, health._last_probe) == ([], 0, None)
+
+
+def test_following_the_redirect_leads_to_the_databases_health(get: Get, statements: list[str]) -> None:
+    response = get("/health?database=1&code=a%2Bb%3D%3D", follow_redirects=True)
+    assert [step.status_code for step in response.history] == [307]
+    assert response.json()["database"] == "reachable"
+    assert parse_qs(urlsplit(str(response.url)).query) == {"code": ["a+b=="]}
+    assert statements == [PING]
+
+
+def test_the_function_with_a_key_probes_and_redirects_nowhere(
+    get: Get, server: UnreliableServer, problem_of: Any
+) -> None:
+    assert get("/health/database?database=1").json()["database"] == "reachable"
+    health._last_probe = None
+    server.place, server.fault = "execute", driver_error()
+    assert problem_of(get("/health/database")) == "database-unavailable"
