@@ -13,7 +13,7 @@ ROW = ["id", "user_id", "version", "manager_id", "created_at", "updated_at", "is
 
 
 @pytest.mark.parametrize("statement", ["UPDATE", "INSERT"])
-def test_ten_thousand_ids_are_all_or_nothing_when_it_fails_in_the_middle(
+def test_ten_thousand_ids_are_all_or_nothing_at_a_failure_half_way(
     api: Any, managers: list[str], database_file: Path, store_users: Any, stored: Any, statement: str
 ) -> None:
     ids = store_users(10_000, managers[0])
@@ -38,24 +38,24 @@ def test_ten_thousand_ids_are_sorted_and_every_version_is_right(
     without = api.create()["user_id"]
     response = api.update([*with_manager, without, unknown_id], manager_id=managers[1])
     assert response.status_code == 207
-    answer = response.json()
-    assert answer["updated"] == [*with_manager, without]
-    assert answer["not_found"] == [unknown_id]
+    updates = response.json()
+    assert updates["updated"] == [*with_manager, without]
+    assert updates["not_found"] == [unknown_id]
     assert len(api.get(manager_id=managers[0], is_active=False)) == 9_998
     assert len(api.get(manager_id=managers[1], is_active=True)) == 9_999
     assert api.get(is_active=True, manager_id=managers[0]) == []
 
 
-def test_every_trigger_keeps_its_budget_of_statements(
+def test_every_endpoint_keeps_its_budget_of_statements(
     api: Any, managers: list[str], count_statements: Callable[[], int], unknown_id: str
 ) -> None:
     user = api.create(manager_id=managers[0])
     user_id = user["user_id"]
-    api.get()  # the first read of a new pool asks SQL Server for its version, once
+    api.get()  # the first read of a new pool fetches SQL Server's version, once
     count_statements()
 
-    def cost(answer: Any) -> int:
-        assert answer is not None
+    def cost(response: Any) -> int:
+        assert response is not None
         return count_statements()
 
     assert cost(api.get(user_id=user_id)) == 1
@@ -88,7 +88,7 @@ def test_a_bulk_update_costs_the_same_for_any_number_of_ids(
     assert len(response.json()["updated"]) == 2 * count
     assert count_statements() == 4  # load with the manager, set in place, close, open
     assert api.update([*ids, unknown_id], manager_id=managers[2]).status_code == 207
-    assert count_statements() == 4  # load, look again for who is missing, close, open
+    assert count_statements() == 4  # load, find the missing ones, close, open
     response = api.update([*ids, unknown_id, *store_users(count, None)], manager_id=managers[3])
     assert len(response.json()["updated"]) == 3 * count
-    assert count_statements() == 5 + 1  # all of them, and the users stored meanwhile
+    assert count_statements() == 5 + 1  # as above, in place, and the users stored here

@@ -1,4 +1,4 @@
-"""Many clients at once: races end in one winner and clear answers, and nothing is half done."""
+"""Many clients at once: a race has one winner and clear responses, and no change is partial."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from tests.support.threads import at_once
 
 
-def test_of_64_threads_that_create_one_number_one_wins(api: Any) -> None:
+def test_of_64_threads_that_create_one_number_one_succeeds(api: Any) -> None:
     body = api.new_user()
     statuses = at_once(64, lambda _: api.post("create_user", body).status_code)
     assert Counter(statuses) == {201: 1, 409: 63}
     assert len(api.get()) == 1
 
 
-def test_of_threads_that_take_one_number_by_an_update_one_wins(api: Any) -> None:
+def test_of_16_updates_that_take_one_number_one_succeeds(api: Any) -> None:
     ids = [api.create()["user_id"] for _ in range(16)]
     statuses = at_once(16, lambda number: api.update([ids[number]], mob_num="9876543210").status_code)
     assert Counter(statuses) == {200: 1, 409: 15}
 
 
-def test_32_threads_that_move_one_user_leave_one_active_row_and_no_gap(
+def test_32_threads_that_move_one_user_leave_one_current_row_and_no_gap(
     api: Any, managers: list[str], stored: Any
 ) -> None:
     user = api.create(manager_id=managers[0])
@@ -34,17 +34,17 @@ def test_32_threads_that_move_one_user_leave_one_active_row_and_no_gap(
             api.update([user["user_id"]], manager_id=managers[(number + step) % 4]).status_code for step in range(4)
         ]
 
-    statuses = Counter(status for answers in at_once(32, move) for status in answers)
+    statuses = Counter(status for moves in at_once(32, move) for status in moves)
     assert all(status < 500 for status in statuses)
     assert statuses[200] >= 0.95 * statuses.total()
     versions = stored("version", "is_active", "manager_id", "updated_at")
     assert [version for version, *_ in versions] == list(range(1, len(versions) + 1))
     assert [is_active for _, is_active, *_ in versions] == [False] * (len(versions) - 1) + [True]
     assert all(one[2] != next_one[2] for one, next_one in pairwise(versions))
-    assert all(one[3] <= next_one[3] for one, next_one in pairwise(versions))  # time does not run backwards
+    assert all(one[3] <= next_one[3] for one, next_one in pairwise(versions))  # timestamps never decrease
 
 
-def test_of_deletions_and_updates_at_once_nothing_remains_and_nothing_fails(
+def test_concurrent_deletions_and_updates_leave_nothing_and_never_fail(
     api: Any, managers: list[str], stored: Any
 ) -> None:
     user = api.create(manager_id=managers[0])
@@ -59,7 +59,7 @@ def test_of_deletions_and_updates_at_once_nothing_remains_and_nothing_fails(
     assert stored("id") == []
 
 
-def test_reads_during_writes_never_fail_and_never_see_half_a_change(api: Any, managers: list[str]) -> None:
+def test_reads_during_writes_never_fail_and_see_whole_changes(api: Any, managers: list[str]) -> None:
     users = [api.create(manager_id=managers[0]) for _ in range(20)]
     ids = [user["user_id"] for user in users]
     done = Event()
@@ -84,9 +84,9 @@ def test_reads_during_writes_never_fail_and_never_see_half_a_change(api: Any, ma
         assert all(reader.result(60) for reader in readers)
 
 
-def test_a_small_read_is_answered_while_everything_is_listed(api: Any) -> None:
+def test_small_reads_succeed_while_everything_is_listed(api: Any) -> None:
     user = api.create()
     for _ in range(300):
         api.create()
-    answers = at_once(16, lambda number: api.get(**({"user_id": user["user_id"]} if number % 2 else {})))
-    assert [len(answer) for answer in answers] == [301, 1] * 8
+    listings = at_once(16, lambda number: api.get(**({"user_id": user["user_id"]} if number % 2 else {})))
+    assert [len(users) for users in listings] == [301, 1] * 8

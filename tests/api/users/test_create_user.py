@@ -1,4 +1,4 @@
-"""create_user, sentence by sentence."""
+"""create_user: its contract, sentence by sentence."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from persistence.users import MANAGERS, SEED_MANAGERS
 MISSING = "missing-key"
 
 
-def test_a_user_is_created_and_answered_as_get_users_has_it(api: Any, managers: list[str]) -> None:
+def test_a_user_is_created_and_returned_as_get_users_has_it(api: Any, managers: list[str]) -> None:
     body = {"full_name": " Asha Rao ", "mob_num": "+91 98765-43210", "pan_num": "abcpe1234f", "manager_id": managers[0]}
     before = datetime.now(UTC)
     response = api.post("create_user", body)
     assert response.status_code == 201
-    answer = response.json()
-    assert answer["message"] == "User created successfully"
-    user = answer["user"]
-    assert user["user_id"] == answer["user_id"]
+    created = response.json()
+    assert created["message"] == "User created successfully"
+    user = created["user"]
+    assert user["user_id"] == created["user_id"]
     assert uuid.UUID(user["user_id"]).version == 4
     assert list(user) == [
         "user_id", "manager_id", "full_name", "mob_num", "pan_num", "created_at", "updated_at", "is_active",
@@ -43,20 +43,20 @@ def test_a_user_may_have_no_manager_yet(api: Any, fields: dict[str, None]) -> No
     assert api.create(**fields)["manager_id"] is None
 
 
-def test_a_manager_is_named_in_either_case_and_answered_in_lower_case(api: Any) -> None:
+def test_a_manager_is_named_in_either_case_and_returned_in_lower_case(api: Any) -> None:
     manager = {**SEED_MANAGERS[0], "manager_id": "abcdefab-1111-4111-8111-abcdefabcdef"}
     with connections.transaction() as connection:
         connection.execute(insert(MANAGERS), manager)
     assert api.create(manager_id=str(manager["manager_id"]).upper())["manager_id"] == manager["manager_id"]
 
 
-def test_all_missing_keys_are_named_at_once(api: Any, errors_of: Any) -> None:
+def test_all_missing_keys_are_named_together(api: Any, errors_of: Any) -> None:
     response = api.post("create_user", {})
     assert response.status_code == 400
     assert errors_of(response) == [("/full_name", MISSING), ("/mob_num", MISSING), ("/pan_num", MISSING)]
 
 
-def test_missing_invalid_and_unknown_keys_are_named_in_one_answer(api: Any, errors_of: Any) -> None:
+def test_missing_invalid_and_unknown_keys_are_named_in_one_response(api: Any, errors_of: Any) -> None:
     response = api.post("create_user", {"mob_num": "12", "pan_num": 5, "manager_id": "x", "manger_id": "y", "a/~": 1})
     assert response.status_code == 400
     assert errors_of(response) == [
@@ -72,7 +72,7 @@ def test_missing_invalid_and_unknown_keys_are_named_in_one_answer(api: Any, erro
 
 @pytest.mark.parametrize("key", ["full_name", "mob_num", "pan_num", "manager_id"])
 @pytest.mark.parametrize("value", [9876543210, 1.5, True, [], {}, ["9876543210"]])
-def test_a_wrong_type_is_refused_and_never_coerced(api: Any, errors_of: Any, key: str, value: object) -> None:
+def test_a_wrong_type_is_rejected_and_never_coerced(api: Any, errors_of: Any, key: str, value: object) -> None:
     response = api.post("create_user", api.new_user(**{key: value}))
     assert response.status_code == 400
     assert errors_of(response) == [(f"/{key}", "wrong-type")]
@@ -84,7 +84,7 @@ def test_null_is_a_wrong_type(api: Any, errors_of: Any, key: str) -> None:
     assert errors_of(response) == [(f"/{key}", "wrong-type")]
 
 
-def test_an_unknown_manager_is_refused(api: Any, errors_of: Any, unknown_id: str) -> None:
+def test_an_unknown_manager_is_rejected(api: Any, errors_of: Any, unknown_id: str) -> None:
     response = api.post("create_user", api.new_user(manager_id=unknown_id))
     assert response.status_code == 400
     assert response.json()["type"] == "/problems/manager-unknown"
@@ -92,13 +92,13 @@ def test_an_unknown_manager_is_refused(api: Any, errors_of: Any, unknown_id: str
     assert api.get() == []
 
 
-def test_a_retired_manager_is_refused(api: Any, errors_of: Any, retired_manager: str) -> None:
+def test_a_retired_manager_is_rejected(api: Any, errors_of: Any, retired_manager: str) -> None:
     response = api.post("create_user", api.new_user(manager_id=retired_manager))
     assert response.status_code == 400
     assert errors_of(response) == [("/manager_id", "manager-inactive")]
 
 
-def test_a_number_that_an_active_user_has_is_refused(api: Any, errors_of: Any) -> None:
+def test_a_number_that_an_active_user_has_is_rejected(api: Any, errors_of: Any) -> None:
     user = api.create()
     response = api.post("create_user", api.new_user(mob_num="0" + user["mob_num"]))
     assert response.status_code == 409
@@ -111,7 +111,7 @@ def test_two_people_may_have_one_pan(api: Any) -> None:
     assert api.create(pan_num="ABCCE1234F")["pan_num"] == api.create(pan_num="ABCCE1234F")["pan_num"]
 
 
-def test_fields_are_refused_before_the_manager_and_the_manager_before_the_number(
+def test_fields_are_checked_before_the_manager_and_that_before_the_number(
     api: Any, errors_of: Any, unknown_id: str
 ) -> None:
     taken = api.create()["mob_num"]
@@ -123,12 +123,12 @@ def test_fields_are_refused_before_the_manager_and_the_manager_before_the_number
 @pytest.mark.parametrize(
     "name", ["नीला राव", "Ñandú", "李小龍", "O'Brien; DROP TABLE users", "\U0001f642" * 200, "<b>&amp;"]
 )
-def test_a_name_in_any_script_comes_back_as_it_was(api: Any, name: str) -> None:
+def test_a_name_in_any_script_is_returned_unchanged(api: Any, name: str) -> None:
     assert api.create(full_name=name)["full_name"] == name
     assert api.get()[0]["full_name"] == name
 
 
-def test_the_refused_holder_type_names_the_letters_and_the_setting(api: Any) -> None:
+def test_a_rejected_holder_type_names_the_letters_and_the_setting(api: Any) -> None:
     (error,) = api.post("create_user", api.new_user(pan_num="ABCZE1234F")).json()["errors"]
     assert error["code"] == "pan-holder-invalid"
     assert "ABCFGHJLPT" in error["detail"]

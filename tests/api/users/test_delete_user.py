@@ -1,4 +1,4 @@
-"""delete_user, sentence by sentence."""
+"""delete_user: its contract, sentence by sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 
-def test_every_version_of_the_user_leaves_the_database(api: Any, managers: list[str], stored: Any) -> None:
+def test_every_version_of_the_user_is_deleted(api: Any, managers: list[str], stored: Any) -> None:
     user, other = api.create(manager_id=managers[0]), api.create()
     for manager_id in managers[1:3]:
         api.update([user["user_id"]], manager_id=manager_id)
@@ -29,13 +29,13 @@ def test_a_number_in_any_spelling_names_the_user_who_holds_it_now(api: Any, mana
     assert len(api.get()) == 2
 
 
-def test_an_id_is_taken_in_either_case(api: Any) -> None:
+def test_an_id_is_accepted_in_either_case(api: Any) -> None:
     user = api.create()
     assert api.post("delete_user", {"user_id": user["user_id"].upper()}).json()["user_id"] == user["user_id"]
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_neither_key_or_both_are_refused_and_nothing_is_deleted(api: Any, errors_of: Any, both: bool) -> None:
+def test_neither_key_or_both_are_rejected_and_nothing_is_deleted(api: Any, errors_of: Any, both: bool) -> None:
     user = api.create()
     body = {"user_id": user["user_id"], "mob_num": user["mob_num"]} if both else {}
     response = api.post("delete_user", body)
@@ -44,7 +44,7 @@ def test_neither_key_or_both_are_refused_and_nothing_is_deleted(api: Any, errors
     assert api.get() == [user]
 
 
-def test_all_that_is_wrong_with_a_body_is_in_one_answer(api: Any, errors_of: Any) -> None:
+def test_all_violations_of_a_body_are_in_one_response(api: Any, errors_of: Any) -> None:
     response = api.post("delete_user", {"user_id": None, "mob_num": "1", "user": 1})
     assert response.status_code == 400
     assert errors_of(response) == [
@@ -55,7 +55,7 @@ def test_all_that_is_wrong_with_a_body_is_in_one_answer(api: Any, errors_of: Any
     ]
 
 
-def test_a_body_of_nothing_is_refused(api: Any, errors_of: Any) -> None:
+def test_a_missing_body_is_rejected(api: Any, errors_of: Any) -> None:
     api.create()
     response = api.post("delete_user")
     assert response.status_code == 400
@@ -64,7 +64,7 @@ def test_a_body_of_nothing_is_refused(api: Any, errors_of: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["user_id", "mob_num"])
-def test_a_user_who_is_not_there_is_not_found(api: Any, errors_of: Any, unknown_id: str, key: str) -> None:
+def test_an_unknown_user_is_not_found(api: Any, errors_of: Any, unknown_id: str, key: str) -> None:
     api.create(mob_num="9876543210")
     response = api.post("delete_user", {key: unknown_id if key == "user_id" else "9876543211"})
     assert response.status_code == 404

@@ -1,4 +1,4 @@
-"""get_users, sentence by sentence."""
+"""get_users: its contract, sentence by sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_no_users_are_an_empty_list(api: Any) -> None:
     assert api.post("get_users").json() == {"users": []}
 
 
-def test_without_a_filter_every_record_is_listed_superseded_ones_included(api: Any, managers: list[str]) -> None:
+def test_without_a_filter_superseded_records_are_listed_too(api: Any, managers: list[str]) -> None:
     first, second = api.create(manager_id=managers[0]), api.create()
     _move(api, first, managers[1], managers[2])
     users = api.get()
@@ -53,7 +53,7 @@ def test_a_number_selects_all_records_of_the_user_who_holds_it_now(api: Any, man
         assert [record["is_active"] for record in api.get(mob_num=spelling)] == [False, True]
 
 
-def test_a_number_selects_nobody_who_held_it_before(api: Any, managers: list[str]) -> None:
+def test_a_number_selects_no_former_holder(api: Any, managers: list[str]) -> None:
     former = api.create(manager_id=managers[0], mob_num="9876543210")
     _move(api, former, managers[1])  # a superseded row keeps the number
     assert api.update([former["user_id"]], mob_num="9876543211").status_code == 200
@@ -92,9 +92,7 @@ def test_filters_combine_with_and(api: Any, managers: list[str]) -> None:
     assert len(api.get(mob_num=user["mob_num"], is_active=True)) == 1
 
 
-def test_records_are_in_the_order_in_which_users_were_created_then_in_that_of_versions(
-    api: Any, managers: list[str]
-) -> None:
+def test_records_are_in_the_order_of_users_then_of_versions(api: Any, managers: list[str]) -> None:
     first = api.create(manager_id=managers[0])
     second = api.create()
     _move(api, first, managers[1])
@@ -143,7 +141,7 @@ def test_an_unknown_number_is_an_empty_list(api: Any) -> None:
         ),
     ],
 )
-def test_malformed_filters_are_refused_all_together(api: Any, errors_of: Any, body: Any, errors: Any) -> None:
+def test_all_violations_of_the_filters_are_in_one_response(api: Any, errors_of: Any, body: Any, errors: Any) -> None:
     response = api.post("get_users", body)
     assert response.status_code == 400
     assert errors_of(response) == errors
@@ -170,7 +168,7 @@ def _pages(api: Any, limit: int, **filters: Any) -> Any:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
-def test_pages_give_every_record_once_and_in_order(api: Any, managers: list[str], limit: int) -> None:
+def test_pages_hold_every_record_once_and_in_order(api: Any, managers: list[str], limit: int) -> None:
     for user in [api.create(manager_id=managers[0]) for _ in range(4)]:
         _move(api, user, managers[1])
     assert [user for page in _pages(api, limit) for user in page] == api.get()
@@ -184,7 +182,7 @@ def test_the_last_page_has_a_cursor_of_null(api: Any) -> None:
     assert api.post("get_users", {"limit": 1, "is_active": False}).json() == {"users": [], "next_cursor": None}
 
 
-def test_paging_gives_what_still_matches_once_whatever_is_written_meanwhile(api: Any, managers: list[str]) -> None:
+def test_paging_returns_what_still_matches_once_despite_writes(api: Any, managers: list[str]) -> None:
     users = [api.create(manager_id=managers[0]) for _ in range(6)]
     pages = _pages(api, 2, is_active=True)
     seen = list(next(pages))
@@ -217,7 +215,7 @@ def test_paging_gives_what_still_matches_once_whatever_is_written_meanwhile(api:
         None,
     ],
 )
-def test_a_cursor_that_was_not_answered_is_refused(api: Any, errors_of: Any, cursor: object) -> None:
+def test_a_cursor_of_no_response_is_rejected(api: Any, errors_of: Any, cursor: object) -> None:
     text = base64.urlsafe_b64encode(json.dumps(cursor, separators=(",", ":")).encode()).decode()
     response = api.post("get_users", {"limit": 1, "cursor": text})
     assert response.status_code == 400
@@ -225,7 +223,7 @@ def test_a_cursor_that_was_not_answered_is_refused(api: Any, errors_of: Any, cur
 
 
 @pytest.mark.parametrize("cursor", ["", "%%%", "é", "AAAA", "eyJ", 5, [], {"a": 1}, True])
-def test_a_cursor_that_is_no_cursor_is_refused(api: Any, errors_of: Any, cursor: object) -> None:
+def test_a_value_that_is_no_cursor_is_rejected(api: Any, errors_of: Any, cursor: object) -> None:
     response = api.post("get_users", {"limit": 1, "cursor": cursor})
     assert response.status_code == 400
     assert errors_of(response) == [("/cursor", "cursor-invalid")]

@@ -1,4 +1,4 @@
-"""update_user, sentence by sentence."""
+"""update_user: its contract, sentence by sentence."""
 
 from __future__ import annotations
 
@@ -113,18 +113,20 @@ def test_a_bulk_update_may_carry_the_manager_only(
     assert api.get() == users
 
 
-def test_unknown_keys_are_refused_as_unknown_before_the_bulk_rule(api: Any, errors_of: Any) -> None:
+def test_unknown_keys_are_reported_before_the_bulk_rule(api: Any, errors_of: Any) -> None:
     ids = [api.create()["user_id"], api.create()["user_id"]]
     response = api.update(ids, full_name="x", manger_id="y")
     assert errors_of(response) == [("/update_data/manger_id", "unknown-key")]
 
 
-def test_the_bulk_rule_comes_before_the_manager_and_the_manager_before_existence(
+def test_the_bulk_rule_precedes_the_manager_and_that_precedes_existence(
     api: Any, errors_of: Any, unknown_id: str
 ) -> None:
-    nobody = str(uuid.uuid4())
-    assert api.update([nobody, unknown_id], manager_id=unknown_id, full_name="x").json()["extra_keys"] == ["full_name"]
-    response = api.update([nobody, unknown_id], manager_id=unknown_id)
+    other_id = str(uuid.uuid4())
+    assert api.update([other_id, unknown_id], manager_id=unknown_id, full_name="x").json()["extra_keys"] == [
+        "full_name"
+    ]
+    response = api.update([other_id, unknown_id], manager_id=unknown_id)
     assert response.status_code == 400
     assert errors_of(response) == [("/update_data/manager_id", "manager-unknown")]
 
@@ -135,7 +137,7 @@ def test_existence_comes_before_the_taken_number(api: Any, unknown_id: str) -> N
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_when_no_id_exists_all_are_named_and_it_is_a_404(api: Any, managers: list[str], count: int) -> None:
+def test_when_no_id_exists_the_404_names_all_of_them(api: Any, managers: list[str], count: int) -> None:
     ids = [str(uuid.uuid4()) for _ in range(count)]
     response = api.update(ids, manager_id=managers[0])
     assert response.status_code == 404
@@ -154,7 +156,7 @@ def test_a_manager_must_exist_and_be_active(
 
 
 @pytest.mark.parametrize("has_manager", [False, True])
-def test_a_number_that_another_active_user_has_is_refused_and_nothing_changes(
+def test_the_number_of_another_active_user_is_rejected_without_changes(
     api: Any, errors_of: Any, managers: list[str], has_manager: bool
 ) -> None:
     holder = api.create()
@@ -204,7 +206,7 @@ def test_ones_own_number_is_no_conflict_when_the_manager_changes(api: Any, manag
         ),
     ],
 )
-def test_all_that_is_wrong_with_a_body_is_in_one_answer(api: Any, errors_of: Any, body: Any, errors: Any) -> None:
+def test_all_violations_of_a_body_are_in_one_response(api: Any, errors_of: Any, body: Any, errors: Any) -> None:
     response = api.post("update_user", body)
     assert response.status_code == 400
     assert errors_of(response) == errors

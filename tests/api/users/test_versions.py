@@ -1,4 +1,4 @@
-"""Any sequence of calls leaves the records that a slow and simple model of the contract has."""
+"""Any sequence of calls leaves the records that a slow and simple model of the contract predicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 class Versions(RuleBasedStateMachine):
-    """Calls the API and keeps the records that it should have, in their order; times are checked for being there."""
+    """Calls the API and keeps the records that it should have, in their order. Of times, only presence is checked."""
 
     api: Any
 
