@@ -1,4 +1,5 @@
-// Shows the description with Swagger UI. The key stays in this page's memory: it is sent to this host and stored nowhere.
+// Shows the OpenAPI document with Swagger UI. The key stays in this page's memory: it is sent to this host alone and
+// stored nowhere.
 "use strict";
 
 let key = "";
@@ -15,12 +16,12 @@ async function show() {
   const mine = ++turn;
   const state = document.getElementById("state");
   const response = await fetch("/openapi.json", withKey({ url: "/openapi.json", headers: {} })).catch(() => null);
-  if (mine !== turn) return; // a later key was faster
+  if (mine !== turn) return; // the document for a later key was faster
   if (!response || !response.ok) {
-    state.textContent = response && response.status === 401 ? "This host wants a function key." : "The description cannot be read.";
+    state.textContent = response && response.status === 401 ? "This host requires a function key." : "The OpenAPI document cannot be loaded.";
     return;
   }
-  state.textContent = key ? "The key is used for every call." : "";
+  state.textContent = key ? "The key is sent with every request." : "";
   SwaggerUIBundle({
     spec: await response.json(),
     domNode: document.getElementById("api"),
@@ -28,7 +29,7 @@ async function show() {
     docExpansion: "list",
     requestInterceptor: withKey,
     validatorUrl: null,
-    showMutatedRequest: false, // the curl command stands without the key
+    showMutatedRequest: false, // the curl command is shown without the key
   });
 }
 

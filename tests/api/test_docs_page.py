@@ -1,4 +1,4 @@
-"""The page of `API_DOCS=true`: its files and headers, and what it does in a real browser."""
+"""The page of `API_DOCS=true`: its files and headers, and how it behaves in a real browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from tests.programs import PROJECT, Program, running
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MILLISECONDS: Final = 15_000
+TIMEOUT_MILLISECONDS: Final = 15_000
 
 ASSETS: Final = {
     "/docs": "text/html",
@@ -48,7 +48,7 @@ def host(program: Program) -> str:
 # ---- without a browser
 
 
-def test_there_is_no_page_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_there_is_no_page_unless_it_is_enabled(tmp_path: Path) -> None:
     with running(tmp_path, API_DOCS="") as program:
         host = program.urls["create_user"].removesuffix("/create_user")
         assert {path: program.client.get(host + path).status_code for path in ASSETS} == dict.fromkeys(ASSETS, 404)
@@ -56,15 +56,15 @@ def test_there_is_no_page_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("path", "content_type"), ASSETS.items())
-def test_each_file_is_there_with_its_type(program: Program, host: str, path: str, content_type: str) -> None:
-    answer = program.client.get(host + path)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
-    assert len(answer.text) > 100
+def test_each_file_is_served_with_its_type(program: Program, host: str, path: str, content_type: str) -> None:
+    response = program.client.get(host + path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"{content_type}; charset=utf-8"
+    assert len(response.text) > 100
 
 
 @pytest.mark.parametrize("path", ASSETS)
-def test_each_file_comes_with_strict_headers(program: Program, host: str, path: str) -> None:
+def test_each_file_has_strict_headers(program: Program, host: str, path: str) -> None:
     headers = program.client.get(host + path).headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
@@ -98,11 +98,11 @@ def test_no_file_of_ours_names_another_host(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium, which is gone at the end."""
+    """A headless Chromium, closed at the end."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         if os.environ.get("CI"):
-            pytest.fail(f"CI has to have a browser: one of {', '.join(BROWSERS)}")
+            pytest.fail(f"CI must have a browser: one of {', '.join(BROWSERS)}")
         pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
@@ -113,41 +113,41 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page in a browser that remembers nothing, the requests that it makes, and whatever is wrong with it."""
+    """A page in a browser without history, the requests that it makes, and its failures."""
 
     def __init__(self, page: Page, host: str) -> None:
         self.page = page
         self.host = host
         self.requests: list[Request] = []
-        self.wrong: list[str] = []
-        self.wanted_key = ""
-        """Without this key the host refuses all but the page, as Azure does."""
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
-        page.on("request", self._note)
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        page.expose_function("tellViolation", lambda text: self.wrong.append(f"violation: {text}"))
+        self.failures: list[str] = []
+        self.required_key = ""
+        """Without this key the host rejects everything but the page, as Azure does."""
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        page.on("request", self._on_request)
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.failures.append(f"error: {error}"))
+        page.expose_function("reportViolation", lambda text: self.failures.append(f"violation: {text}"))
         page.add_init_script(
             "addEventListener('securitypolicyviolation', event =>"
-            " tellViolation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`), true)"
+            " reportViolation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`), true)"
         )
         page.route("**/*", self._route)
 
-    def _note(self, request: Request) -> None:  # Playwright writes on its listeners: append would not bear it
+    def _on_request(self, request: Request) -> None:  # Playwright sets attributes on listeners, which list.append lacks
         self.requests.append(request)
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        if not (self.wanted_key and "401" in message.text):  # the browser tells of each answer that is an error
-            self.wrong.append(f"console: {message.type} {message.text}")
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if not (self.required_key and "401" in message.text):  # the browser logs every response that is an error
+            self.failures.append(f"console: {message.type} {message.text}")
 
     def _route(self, route: Route) -> None:
         url, headers = httpx.URL(route.request.url), route.request.headers
         if url.scheme == "data":
             route.continue_()
         elif f"{url.scheme}://{url.netloc.decode()}" != self.host:
-            self.wrong.append(f"elsewhere: {url}")
+            self.failures.append(f"elsewhere: {url}")
             route.abort()
-        elif self.wanted_key and url.path not in ASSETS and headers.get("x-functions-key") != self.wanted_key:
+        elif self.required_key and url.path not in ASSETS and headers.get("x-functions-key") != self.required_key:
             route.fulfill(status=401, body="")
         else:
             route.continue_()
@@ -157,7 +157,7 @@ class Visit:
         self.page.goto(f"{self.host}/docs")
 
     def use_key(self, key: str) -> None:
-        """Types a function key and presses the button; returns when what was listed before is gone."""
+        """Types a function key and presses the button; returns when the previous list has been replaced."""
         self.page.evaluate("document.querySelectorAll('.opblock').forEach(block => block.dataset.old = '')")
         self.page.get_by_label("Function key").fill(key)
         with self.page.expect_response("**/openapi.json"):
@@ -169,16 +169,16 @@ class Visit:
         return self.page.locator(f"#operations-{service}-{name}")
 
     def try_out(self, service: str, name: str, body: str | None = None) -> tuple[str, str]:
-        """Sends the example that is shown, or `body`; answers the status and the body that the page shows."""
+        """Sends the example that is shown, or `body`; returns the status and the body that the page shows."""
         block = self.operation(service, name)
         block.locator(".opblock-summary").click()
         block.locator(".try-out__btn").click()
         if body is not None:
             block.locator("textarea.body-param__text").fill(body)
         block.locator("button.execute").click()
-        answer = block.locator(".live-responses-table .response")
-        shown = answer.locator(".response-col_description pre").first
-        return answer.locator(".response-col_status").inner_text().split()[0], shown.inner_text()
+        response = block.locator(".live-responses-table .response")
+        shown = response.locator(".response-col_description pre").first
+        return response.locator(".response-col_status").inner_text().split()[0], shown.inner_text()
 
     def keys_sent(self) -> dict[str, set[str | None]]:
         """By path the function keys with which it was called."""
@@ -188,19 +188,19 @@ class Visit:
         return keys
 
     def stored(self) -> list[Any]:
-        """What the browser would remember of the page."""
+        """What the browser has stored for the page."""
         items = self.page.evaluate("[...Object.entries(localStorage), ...Object.entries(sessionStorage)]")
         return [*items, *self.page.context.cookies(), *self.page.evaluate("indexedDB.databases()")]
 
 
 @pytest.fixture
 def visit(browser: Browser, host: str) -> Iterator[Visit]:
-    """A visit during which nothing goes wrong, and which asks nothing of anybody else."""
+    """A visit without failures, during which no other host gets a request."""
     with browser.new_context() as context:
         visit = Visit(context.new_page(), host)
         yield visit
-        visit.page.evaluate("new Promise(done => setTimeout(done, 50))")  # for what is still on its way here
-        assert visit.wrong == []
+        visit.page.evaluate("new Promise(done => setTimeout(done, 50))")  # for events that are still on their way here
+        assert visit.failures == []
 
 
 def test_the_page_lists_every_operation_of_every_service(visit: Visit) -> None:
@@ -212,7 +212,7 @@ def test_the_page_lists_every_operation_of_every_service(visit: Visit) -> None:
     expect(visit.page.locator("#state")).to_have_text("")
 
 
-def test_an_example_that_is_tried_out_creates_a_user(visit: Visit, program: Program) -> None:
+def test_trying_out_an_example_creates_a_user(visit: Visit, program: Program) -> None:
     visit.open()
     status, shown = visit.try_out("users", "create_user")
     assert status == "201"
@@ -227,10 +227,10 @@ def test_without_a_key_none_is_sent(visit: Visit) -> None:
     assert set.union(*visit.keys_sent().values()) == {None}
 
 
-def test_a_key_is_sent_with_the_description_and_every_call_and_stored_nowhere(visit: Visit) -> None:
+def test_a_key_is_sent_with_every_request_and_stored_nowhere(visit: Visit) -> None:
     visit.open()
     visit.use_key(" the-key ")
-    expect(visit.page.locator("#state")).to_have_text("The key is used for every call.")
+    expect(visit.page.locator("#state")).to_have_text("The key is sent with every request.")
     visit.requests.clear()
     visit.use_key(" another-key ")
     assert visit.try_out("users", "get_users")[0] == "200"
@@ -241,7 +241,7 @@ def test_a_key_is_sent_with_the_description_and_every_call_and_stored_nowhere(vi
     expect(visit.page.get_by_label("Function key")).to_have_value("")
 
 
-def test_a_key_that_was_used_is_shown_nowhere(visit: Visit) -> None:
+def test_a_used_key_is_shown_nowhere(visit: Visit) -> None:
     visit.open()
     visit.use_key("a-key-of-its-own")
     assert visit.try_out("users", "get_users")[0] == "200"
@@ -252,7 +252,7 @@ def test_a_key_that_was_used_is_shown_nowhere(visit: Visit) -> None:
     assert "a-key-of-its-own" not in visit.page.content()
 
 
-def test_the_key_is_asked_for_in_one_place(visit: Visit) -> None:
+def test_the_page_has_one_field_for_the_key(visit: Visit) -> None:
     visit.open()
     expect(visit.operation("users", "create_user")).to_be_visible()
     visit.operation("users", "create_user").locator(".opblock-summary").click()
@@ -263,15 +263,15 @@ def test_the_key_is_asked_for_in_one_place(visit: Visit) -> None:
     assert visit.page.locator(".authorization__btn").count() == sum(map(len, OPERATIONS.values()))
 
 
-def test_a_host_that_wants_a_key_is_said_to_want_one_and_the_page_works_once_it_is_typed(visit: Visit) -> None:
-    visit.wanted_key = "the-key"
+def test_the_page_reports_a_required_key_and_works_once_it_is_typed(visit: Visit) -> None:
+    visit.required_key = "the-key"
     visit.open()
     state = visit.page.locator("#state")
-    expect(state).to_have_text("This host wants a function key.")
+    expect(state).to_have_text("This host requires a function key.")
     expect(visit.page.locator(".opblock")).to_have_count(0)
-    visit.use_key("wrong")
-    expect(state).to_have_text("This host wants a function key.")
+    visit.use_key("another-key")
+    expect(state).to_have_text("This host requires a function key.")
     visit.use_key("the-key")
-    expect(state).to_have_text("The key is used for every call.")
+    expect(state).to_have_text("The key is sent with every request.")
     assert visit.try_out("users", "get_users")[0] == "200"
     assert visit.keys_sent()["/get_users"] == {"the-key"}
