@@ -1,31 +1,68 @@
-"""README's commands are run as they stand there, and answer what it says that they answer."""
+"""The pages: their commands print what the pages show, their links lead somewhere, and every setting has its place."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import pytest
 
+from api import SERVICES, load_services
 from persistence.users import SEED_MANAGERS
 
-PROJECT = Path(__file__).resolve().parent.parent
-README = (PROJECT / "README.md").read_text("utf-8")
+PROJECT: Final = Path(__file__).resolve().parent.parent
+SETTINGS_PAGE: Final = next(path for path in (PROJECT / "docs/settings.md", PROJECT / "README.md") if path.exists())
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """The port of a server as `make run` starts it, on a new database in `tmp_path`."""
-    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/rollbook.db", "PORT": "0"}
+def _read(*patterns: str) -> dict[str, str]:
+    """The text of pages by their paths."""
+    paths = [path for pattern in patterns for path in sorted(PROJECT.glob(pattern))]
+    return {str(path.relative_to(PROJECT)): path.read_text("utf-8") for path in paths}
+
+
+PAGES: Final = _read("README.md", "docs/*.md")
+ALL_PAGES: Final = PAGES | _read("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+
+
+# ---- the commands
+
+
+class Step(NamedTuple):
+    """A command of a page, and what the page shows as its output."""
+
+    command: str
+    output: str
+
+
+def _steps(page: str) -> list[Step]:
+    """The commands of the console blocks of a page, in their order."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [Step(*re.split(r"(?<!\\)\n", step, maxsplit=1)) for step in steps]  # a backslash continues a command
+
+
+STEPS: Final = {path: steps for path, page in PAGES.items() if (steps := _steps(page))}
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[int]:
+    """Yields the port of a server as `make run` starts it, on a new database in `folder`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "devhost"],
-        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        cwd=PROJECT,
+        env={**os.environ, "DATABASE_URL": f"sqlite:///{folder}/rollbook.db", "PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert process.stdout is not None
     try:
         yield next(int(found[1]) for line in process.stdout if (found := re.search(r"127\.0\.0\.1:(\d+)/", line)))
@@ -35,46 +72,82 @@ def port(tmp_path: Path) -> Iterator[int]:
         process.stdout.close()
 
 
-def _steps() -> list[tuple[str, str]]:
-    """The commands of README's console blocks in order, each with the lines that follow it."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return [
-        (command, "".join(f"{line}\n" for line in answer))
-        for block in blocks
-        for command, *answer in (step.splitlines() for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:])
-    ]
-
-
-def _without_chance(text: str) -> str:
-    """`text` with marks for what differs from run to run: times, and random UUIDs by the order of their appearance."""
-    text = re.sub(r'"uptime_seconds":\d+', '"uptime_seconds":N', text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+def _normalized(output: str) -> str:
+    """`output` without what differs from run to run: times, and random UUIDs, numbered by their first appearance."""
+    output = re.sub(r'"uptime_seconds":\d+', '"uptime_seconds":N', output)
+    output = re.sub(r"\d{4}-\d\d-\d\dT\d\d:[\d:.]+Z", "TIME", output)
     seen: dict[str, str] = {}
     pattern = r"\b(?!1{8}-|0{8}-)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
-    return re.sub(pattern, lambda match: seen.setdefault(match[0], f"UUID{len(seen)}"), text)
+    return re.sub(pattern, lambda match: seen.setdefault(match[0], f"UUID{len(seen)}"), output).strip()
 
 
-@pytest.mark.skipif(not shutil.which("curl") and not os.environ.get("CI"), reason="README's tour is made with curl")
-def test_the_tour_answers_what_readme_says(port: int, tmp_path: Path) -> None:
-    steps = _steps()
-    assert {"create_user", "get_users", "update_user", "delete_user"} <= set(re.findall(r"7071/(\w+)", README))
+@pytest.mark.skipif(not shutil.which("curl") and not os.environ.get("CI"), reason="the pages use curl")
+@pytest.mark.parametrize("path", STEPS)
+def test_the_commands_of_a_page_print_what_it_shows(path: str, tmp_path: Path) -> None:
     mark = "---next---"
-    script = f"\necho '{mark}'\n".join(command for command, _ in steps).replace(":7071/", f":{port}/")
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    answers = [answer.lstrip("\n") for answer in done.stdout.split(f"{mark}\n")]
-    assert len(answers) == len(steps) > 8
-    for (command, expected), answer in zip(steps, answers, strict=True):
-        assert _without_chance(answer.strip()) == _without_chance(expected.strip()), command
+    script = f"\necho '{mark}'\n".join(command for command, _ in STEPS[path])
+    with _serving(tmp_path) as port:
+        script = re.sub(r":7071\b", f":{port}", script)
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        )
+    outputs = done.stdout.split(f"{mark}\n")
+    for (command, expected), output in zip(STEPS[path], outputs, strict=True):
+        assert _normalized(output) == _normalized(expected), command
 
 
-def test_readme_shows_the_managers_of_the_seed() -> None:
+def test_the_pages_call_every_endpoint_of_every_service() -> None:
+    commands = "\n".join(command for steps in STEPS.values() for command, _ in steps)
+    routes = [endpoint.route for service in load_services(SERVICES) for endpoint in service.endpoints]
+    assert len(routes) >= 8
+    assert [route for route in routes if f":7071/{route}" not in commands] == []
+
+
+# ---- what has to be there
+
+
+def _anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ +(.+?) *$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", ALL_PAGES)
+def test_the_relative_links_of_a_page_lead_somewhere(path: str) -> None:
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", ALL_PAGES[path], flags=re.DOTALL | re.MULTILINE)
+    for target, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        linked = (PROJECT / path).parent / target if target else PROJECT / path
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked.read_text("utf-8")), f"{target}#{anchor}"
+
+
+def test_the_pages_show_the_managers_of_the_seed() -> None:
+    text = "\n".join(PAGES.values())
     for manager in SEED_MANAGERS:
-        assert f"| `{manager['manager_id']}` | {manager['full_name']} | {int(bool(manager['is_active']))} |" in README
+        assert f"| `{manager['manager_id']}` | {manager['full_name']} | {int(bool(manager['is_active']))} |" in text
 
 
-def test_readme_names_every_setting_and_every_make_target() -> None:
+def _declared_settings() -> set[str]:
+    """The names of the fields that `settings.py` and the services declare with `switch`, `number` and `text`."""
+    calls = [
+        node
+        for path in (PROJECT / "settings.py", *(PROJECT / "api").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("switch", "number", "text")
+    ]
+    return {str(call.args[0].value) for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
+
+
+def test_every_setting_is_on_the_page_of_settings() -> None:
     sample = (PROJECT / "local.settings.sample.json").read_text("utf-8")
-    for name in re.findall(r'"([A-Z][A-Z_]+|AzureWebJobsStorage)"', sample):
-        assert f"`{name}`" in README
-    for target in re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE):
-        assert f"make {target}" in README
+    settings = {*re.findall(r'"([A-Z][A-Z_]+|AzureWebJobsStorage)"', sample), *_declared_settings()}
+    assert settings >= {"DATABASE_URL", "HEALTH_CHECK", "PAN_HOLDER_CHECK", "POINTS_ALLOW_FLUSH", "DB_RETRY_SECONDS"}
+    page = SETTINGS_PAGE.read_text("utf-8")
+    assert [name for name in sorted(settings) if f"`{name}`" not in page] == []
+
+
+def test_every_make_target_is_documented() -> None:
+    targets = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    text = "\n".join((PAGES | _read("CONTRIBUTING.md")).values())
+    assert "run" in targets
+    assert [target for target in targets if not re.search(rf"make {target}\b", text)] == []
