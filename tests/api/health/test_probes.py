@@ -14,8 +14,8 @@ from sqlalchemy import Engine, event
 
 import settings
 from api import health
-from tests.support.unreliable_server import UnreliableServer, driver_error
 from tests.support.threads import at_once
+from tests.support.unreliable_server import UnreliableServer, driver_error
 
 PING = "SELECT 1"
 DATABASE = ["/health?database=1", "/health/database"]

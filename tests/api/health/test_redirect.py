@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,35 +13,19 @@ import pytest
 import function_app
 import settings
 from api import health
-from devhost.host import Host, Workers, find_routes
+from tests.support.serving import serving
 from tests.support.unreliable_server import UnreliableServer, driver_error
 
 PING = "SELECT 1"
 
-Get = Callable[..., httpx.Response]
+pytestmark = pytest.mark.usefixtures("app_database")
 
 
 @pytest.fixture(scope="module")
-def _azure() -> Iterator[Host]:
-    """The app as its settings on Azure build it."""
-    routes, _ = find_routes(function_app.build(replace(settings.current(), on_azure=True)), "")
-    workers = Workers(4)
-    yield Host(routes, workers)
-    workers.close()
-
-
-@pytest.fixture
-def get(_azure: Host, app_database: None) -> Get:
-    """A function that sends a GET request to the app on Azure."""
-
-    def get(url: str, **options: Any) -> httpx.Response:
-        async def call() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(_azure), base_url="http://azure") as client:
-                return await client.get(url, **options)
-
-        return asyncio.run(call())
-
-    return get
+def azure() -> Iterator[httpx.Client]:
+    """A client of the app as its settings on Azure build it."""
+    with serving(function_app.build(replace(settings.current(), on_azure=True))) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -60,9 +43,9 @@ def get(_azure: Host, app_database: None) -> Get:
     ],
 )
 def test_a_redirect_keeps_the_key_and_every_other_parameter(
-    server: UnreliableServer, statements: list[str], get: Get, query: str, location: str | None
+    server: UnreliableServer, statements: list[str], azure: httpx.Client, query: str, location: str | None
 ) -> None:
-    response = get(f"/health?{query}")
+    response = azure.get(f"/health?{query}")
     if location is None:
         assert response.status_code == 200
         assert "database" not in response.json()
@@ -74,8 +57,8 @@ def test_a_redirect_keeps_the_key_and_every_other_parameter(
     assert (statements, server.logins, health._last_probe) == ([], 0, None)
 
 
-def test_following_the_redirect_leads_to_the_databases_health(get: Get, statements: list[str]) -> None:
-    response = get("/health?database=1&code=a%2Bb%3D%3D", follow_redirects=True)
+def test_following_the_redirect_leads_to_the_databases_health(azure: httpx.Client, statements: list[str]) -> None:
+    response = azure.get("/health?database=1&code=a%2Bb%3D%3D", follow_redirects=True)
     assert [step.status_code for step in response.history] == [307]
     assert response.json()["database"] == "reachable"
     assert parse_qs(urlsplit(str(response.url)).query) == {"code": ["a+b=="]}
@@ -83,9 +66,9 @@ def test_following_the_redirect_leads_to_the_databases_health(get: Get, statemen
 
 
 def test_the_function_with_a_key_probes_and_redirects_nowhere(
-    get: Get, server: UnreliableServer, problem_of: Any
+    azure: httpx.Client, server: UnreliableServer, problem_of: Any
 ) -> None:
-    assert get("/health/database?database=1").json()["database"] == "reachable"
+    assert azure.get("/health/database?database=1").json()["database"] == "reachable"
     health._last_probe = None
     server.place, server.fault = "execute", driver_error()
-    assert problem_of(get("/health/database")) == "database-unavailable"
+    assert problem_of(azure.get("/health/database")) == "database-unavailable"
