@@ -1,25 +1,36 @@
-"""Whether an answer is one that the API's description promises: its status, its code, its headers and its body."""
+"""Whether a response is one that the API's OpenAPI document describes: its status, code, headers and body."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import httpx
 import orjson
-from api.http.problems import TITLES
 from jsonschema_rs import Draft202012Validator
 
-BODY_BYTES_MAX: Final = 300_000
-"""Of a larger success no body is looked at: its many records are like those of a small one."""
+from api.http.problems import MAX_VIOLATIONS, TITLES
+from domain.errors import RollbookError
 
-MEMBERS: Final = {"/problems/bulk-update-keys": "extra_keys", "/problems/users-not-found": "not_found"}
-"""The problems that have a member of their own, a list of texts, which the description leaves out."""
+BODY_BYTES_MAX: Final = 300_000
+"""Of a larger success the body is not validated: its many records are like those of a small one."""
+
+_BOUNDED_ERRORS: Final = {
+    "properties": {"errors": {"maxItems": MAX_VIOLATIONS}, "more": {"minimum": 1}},
+    "dependentSchemas": {"more": {"properties": {"errors": {"minItems": MAX_VIOLATIONS}}}},
+}
+
+
+def subclasses(kind: type[RollbookError]) -> Iterator[type[RollbookError]]:
+    """Every imported subclass of a class of errors, those of subclasses included."""
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
 
 
 def follow(document: Mapping[str, Any], node: Any) -> Any:
-    """What a node of the document stands for: itself, or what it refers to."""
+    """A node of the document, or what it refers to."""
     while "$ref" in node:
         target: Any = document
         for key in node["$ref"].removeprefix("#/").split("/"):
@@ -29,50 +40,48 @@ def follow(document: Mapping[str, Any], node: Any) -> Any:
 
 
 def validator(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Draft202012Validator:
-    """A validator of a schema that stands in the document."""
+    """A validator of a schema of the document."""
     return Draft202012Validator({**schema, "components": document["components"]}, validate_formats=True)
 
 
 def _closed(node: Any) -> Any:
-    """A schema whose objects have no key that it does not name: the description lets answers get more, later."""
+    """A schema whose objects have no key but those that it names: the document lets responses get more, later."""
     if isinstance(node, dict):
         closed = {key: _closed(inner) for key, inner in node.items()}
         return {"additionalProperties": False, **closed} if node.get("type") == "object" else closed
     return [_closed(inner) for inner in node] if isinstance(node, list) else node
 
 
-def _with_members(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a problem, with the member of its own that a code has, and no other code."""
-    texts = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+def _closed_problem(problem: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a problem with the members that its codes declare, each present with its code and with no other."""
+    members = {name: member for name, member in schema["allOf"][1]["properties"].items() if name != "type"}
     rules = [
         {
-            "if": {"properties": {"type": {"const": kind}}},
-            "then": {"required": [member]},
+            "if": {"properties": {"type": {"const": f"/problems/{error.code}"}}},
+            "then": {"required": [member], "properties": {member: {"minItems": 1}}},
             "else": {"properties": {member: False}},
         }
-        for kind, member in MEMBERS.items()
+        for error in subclasses(RollbookError)
+        for member in error.members
+        if member in members
     ]
-    return {
-        **problem,
-        "properties": {**problem["properties"], **dict.fromkeys(MEMBERS.values(), texts)},
-        "allOf": rules,
-    }
+    return {**problem, "properties": {**problem["properties"], **members}, "allOf": [*rules, _BOUNDED_ERRORS]}
 
 
 class Conformance:
-    """Checks answers against a description, and that they have nothing else.
+    """Checks that responses are as an OpenAPI document describes them, and have nothing else.
 
-    An answer of what the description does not have is not looked at.
+    A response of an operation that the document does not have is not checked.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self.checked: dict[tuple[str, str], int] = {}
-        """How many answers were checked, by operation and status."""
+        """How many responses were checked, by operation and status."""
         self._validator = functools.cache(self._make_validator)
 
     def check(self, response: httpx.Response) -> None:
-        """Raises AssertionError where the answer is not one of those described. Reads the body."""
+        """Raises AssertionError where the response is not one of those described. Reads the body."""
         method, path = response.request.method, response.request.url.path
         operation = self.document["paths"].get(path, {}).get(method.lower())
         if operation is None:
@@ -81,10 +90,10 @@ class Conformance:
         status = str(response.status_code)
         try:
             reason = self._violation(operation, path, method.lower(), response)
-        except Exception as error:  # noqa: BLE001 - a description that cannot be read is told as one that is broken
+        except Exception as error:  # noqa: BLE001 - a document that cannot be read fails the check too
             reason = f"{type(error).__name__}: {error}"
         if reason:
-            raise AssertionError(f"{method} {path} answered {status}, and the description says otherwise: {reason}")
+            raise AssertionError(f"{method} {path} returned {status}, which is not as described: {reason}")
         counted = (str(operation["operationId"]), status)
         self.checked[counted] = self.checked.get(counted, 0) + 1
 
@@ -111,8 +120,8 @@ class Conformance:
     def _make_validator(self, path: str, method: str, status: str) -> Draft202012Validator:
         (content,) = self.document["paths"][path][method]["responses"][status]["content"].values()
         schemas = _closed(self.document["components"]["schemas"])
-        schemas["Problem"] = _with_members(schemas["Problem"])
         rules = [_closed(content["schema"])]
         if status >= "400":
+            schemas["Problem"] = _closed_problem(schemas["Problem"], content["schema"])
             rules.append({"properties": {"status": {"const": int(status)}, "title": {"const": TITLES[int(status)]}}})
         return validator({"components": {"schemas": schemas}}, {"allOf": rules})

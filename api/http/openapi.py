@@ -197,7 +197,12 @@ def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
 def _problem(status: int, errors: list[type[RollbookError]], schemas: Schemas) -> dict[str, Any]:
     codes = [error.code for error in errors]
     types = {"type": "string", "enum": [f"/problems/{code}" for code in codes]}
-    schema = {"allOf": [schemas.problem, {"properties": {"type": types}}]}
+    members = {
+        name: {**schemas.of[error.code, name], "description": f"Only with {error.code}"}
+        for error in errors
+        for name in error.members
+    }
+    schema = {"allOf": [schemas.problem, {"properties": {"type": types, **members}}]}
     problem: dict[str, Any] = {
         "description": f"{TITLES[status]}: {', '.join(codes)}",
         "content": {MEDIA_TYPE: {"schema": schema}},

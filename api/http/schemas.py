@@ -19,7 +19,10 @@ from api.http.service import Endpoint
 
 
 class Schemas(NamedTuple):
-    """The schemas by endpoint and part ("request", "query", "200 application/json"), of a problem, and shared ones."""
+    """The schemas by endpoint and part ("request", "query", "200 application/json"), of a problem, and shared ones.
+
+    The members that an error adds to its problem are under its code and their names.
+    """
 
     of: Mapping[tuple[str, str], JsonSchemaValue]
     problem: JsonSchemaValue
@@ -49,7 +52,8 @@ def content_schemas(endpoints: Sequence[Endpoint]) -> Schemas:
     ]
     for endpoint in endpoints:
         inputs += [(key, "validation", TypeAdapter(model)) for key, model in _requests(endpoint)]
-        inputs += [(key, "serialization", TypeAdapter(_model(declared))) for key, declared in _responses(endpoint)]
+        sent = [*_responses(endpoint), *_members(endpoint)]
+        inputs += [(key, "serialization", TypeAdapter(_model(declared))) for key, declared in sent]
     schemas, document = TypeAdapter.json_schemas(
         inputs, ref_template="#/components/schemas/{model}", schema_generator=_Generator
     )
@@ -76,6 +80,11 @@ def _responses(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
             if type_ not in (None, bytes, str):
                 found.append(((endpoint.name, f"{status} {media}"), type_))
     return found
+
+
+def _members(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
+    errors = [*endpoint.errors, *endpoint.auth.errors]
+    return [((error.code, name), type_) for error in errors for name, type_ in error.members.items()]
 
 
 def _referred(definitions: Mapping[str, Any], schemas: list[Any]) -> dict[str, Any]:
