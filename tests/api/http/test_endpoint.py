@@ -1,4 +1,4 @@
-"""What holds for every trigger: bodies, problems, headers, and what is logged."""
+"""What holds for every endpoint: bodies, problems, headers, retries, and what is logged."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import logging
 import re
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import azure.functions as func
 import pytest
 from pydantic import ValidationError
 
-from api.http import Answer, Request, endpoint
-from api.users import CreateUser
+from api.http.requests import Request
+from api.http.responses import Response
+from api.users.schemas import CreateUser
 from persistence.database.errors import LostRaceError
+from tests.support.endpoints import Call, serve
 
-TRIGGERS = ["create_user", "get_users", "delete_user", "update_user"]
+ENDPOINTS = ["create_user", "get_users", "delete_user", "update_user"]
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -47,29 +47,29 @@ MEBIBYTE = 1024 * 1024
         (b'{"\\u0000": 1}', "body-invalid"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_a_400(api: Any, trigger: str, content: bytes, code: str) -> None:
-    response = api.post(trigger, content=content)
+def test_a_body_that_is_no_json_object_is_a_400(api: Any, endpoint: str, content: bytes, code: str) -> None:
+    response = api.post(endpoint, content=content)
     assert response.status_code == 400
     assert response.json()["type"] == f"/problems/{code}"
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
-def test_a_body_of_more_than_a_mebibyte_is_a_413(api: Any, trigger: str) -> None:
-    response = api.post(trigger, content=b" " * (MEBIBYTE + 1))
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_body_of_more_than_a_mebibyte_is_a_413(api: Any, endpoint: str) -> None:
+    response = api.post(endpoint, content=b" " * (MEBIBYTE + 1))
     assert response.status_code == 413
     assert response.json()["type"] == "/problems/body-too-large"
-    assert api.post(trigger, content=b'{"full_name": "' + b"x" * (10 * MEBIBYTE) + b'"}').status_code == 413
+    assert api.post(endpoint, content=b'{"full_name": "' + b"x" * (10 * MEBIBYTE) + b'"}').status_code == 413
 
 
 def test_a_body_of_a_mebibyte_is_read(api: Any) -> None:
     assert api.post("get_users", content=b"{}" + b" " * (MEBIBYTE - 2)).status_code == 200
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
-def test_a_chunked_body_that_arrives_empty_is_a_411(api: Any, trigger: str) -> None:
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_chunked_body_that_arrives_empty_is_a_411(api: Any, endpoint: str) -> None:
     # The real host empties every chunked body; devhost only one that was empty.
     api.create()
-    response = api.post(trigger, content=iter([]))
+    response = api.post(endpoint, content=iter([]))
     assert response.request.headers["transfer-encoding"] == "chunked"
     assert response.status_code == 411
     assert response.json()["type"] == "/problems/length-required"
@@ -82,9 +82,9 @@ def test_a_chunked_body_that_arrives_is_read(api: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [None, {"limit": 1}, {"limit": 0}, {"user_id": str(uuid.uuid4())}])
-@pytest.mark.parametrize("trigger", TRIGGERS)
-def test_every_answer_says_no_store(api: Any, trigger: str, body: Any) -> None:
-    assert api.post(trigger, body).headers["cache-control"] == "no-store"
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_every_response_has_cache_control_no_store(api: Any, endpoint: str, body: Any) -> None:
+    assert api.post(endpoint, body).headers["cache-control"] == "no-store"
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_the_invocation_id(api: Any, caplog: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_the_invocation_id(api: Any, c
     assert problem["instance"] in caplog.text
 
 
-def test_there_is_one_log_line_per_request_with_nobodys_data(api: Any, caplog: Any, managers: list[str]) -> None:
+def test_there_is_one_log_line_per_request_without_personal_data(api: Any, caplog: Any, managers: list[str]) -> None:
     secrets = ["Unmistakable Name", "9876501234", "ABCPE9876Z"]
     body = dict(zip(["full_name", "mob_num", "pan_num"], secrets, strict=True))
     with caplog.at_level(logging.DEBUG):
@@ -129,7 +129,7 @@ def _execute(database_file: Path, statement: str) -> None:
     connection.close()
 
 
-def test_an_unexpected_error_is_a_500_without_detail_and_is_logged_once_without_texts(
+def test_an_unexpected_error_is_a_500_and_is_logged_once_without_its_text(
     api: Any, caplog: Any, database_file: Path
 ) -> None:
     _execute(database_file, "ALTER TABLE users RENAME TO lost")
@@ -147,7 +147,7 @@ def test_an_unexpected_error_is_a_500_without_detail_and_is_logged_once_without_
         assert text not in caplog.text + response.text
 
 
-def test_the_app_goes_on_after_an_unexpected_error(api: Any, database_file: Path) -> None:
+def test_the_app_continues_after_an_unexpected_error(api: Any, database_file: Path) -> None:
     user = api.create()
     _execute(database_file, "ALTER TABLE users RENAME TO lost")
     assert api.update([user["user_id"]], full_name="New").status_code == 500
@@ -157,28 +157,28 @@ def test_the_app_goes_on_after_an_unexpected_error(api: Any, database_file: Path
     assert api.update([user["user_id"]], full_name="New").status_code == 200
 
 
-def _endpoint(outcomes: Iterator[Exception | None]) -> Callable[[], func.HttpResponse]:
-    @endpoint(Request)
-    def handle(_: Request) -> Answer:
-        if error := next(outcomes):
-            raise error
-        return Answer({"won": True})
+def _racing(outcomes: Iterable[Exception | None]) -> Call:
+    left = iter(outcomes)
 
-    context = SimpleNamespace(invocation_id=str(uuid.uuid4()))
-    return lambda: handle(func.HttpRequest("POST", "http://localhost/handle", body=b"{}"), context)
+    def handle(request: Request) -> Response:
+        if error := next(left):
+            raise error
+        return Response({"won": True})
+
+    return serve(handle, body=Request)
 
 
 def test_a_handler_that_lost_a_race_runs_again_as_a_whole() -> None:
-    assert _endpoint(iter([LostRaceError(), LostRaceError(), None]))().status_code == 200
+    assert _racing([LostRaceError(), LostRaceError(), None])().status_code == 200
 
 
 def test_a_handler_that_loses_every_race_is_a_409() -> None:
-    response = _endpoint(repeat(LostRaceError()))()
+    response = _racing(repeat(LostRaceError()))()
     assert response.status_code == 409
     assert b"/problems/lost-race" in response.get_body()
 
 
-def test_no_model_repeats_what_was_sent() -> None:
+def test_no_model_repeats_the_values_of_a_request() -> None:
     with pytest.raises(ValidationError) as caught:
         CreateUser.model_validate({"full_name": 5, "Unmistakable": 1, "mob_num": "Unmistakable Value"})
     assert "Unmistakable Value" not in str(caught.value)
