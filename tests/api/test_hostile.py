@@ -1,4 +1,4 @@
-"""No body, however it was made, is answered with a 500."""
+"""No body causes a 500, however it was made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-TRIGGERS = ["create_user", "get_users", "delete_user", "update_user"]
+ENDPOINTS = ["create_user", "get_users", "delete_user", "update_user"]
 KEYS = [
     "full_name", "mob_num", "pan_num", "manager_id", "user_id", "user_ids", "update_data", "is_active", "limit",
     "cursor", "manger_id", "", "\x00", "__proto__", "a/b~c",
@@ -47,34 +47,28 @@ def check(response: Any) -> None:
         assert problem["type"].startswith("/problems/")
 
 
-@given(trigger=st.sampled_from(TRIGGERS), body=bodies)
+@given(endpoint=st.sampled_from(ENDPOINTS), body=bodies)
 @fuzzing
-def test_any_json_is_answered_or_refused(api: Any, trigger: str, body: object) -> None:
-    check(api.post(trigger, content=json.dumps(body).encode()))
+def test_no_json_causes_a_500(api: Any, endpoint: str, body: object) -> None:
+    check(api.post(endpoint, content=json.dumps(body).encode()))
 
 
-@given(trigger=st.sampled_from(TRIGGERS), body=bodies, cut=st.integers(0, 200), junk=st.binary(max_size=4))
+@given(endpoint=st.sampled_from(ENDPOINTS), body=bodies, cut=st.integers(0, 200), junk=st.binary(max_size=4))
 @fuzzing
-def test_any_bytes_are_answered_or_refused(api: Any, trigger: str, body: object, cut: int, junk: bytes) -> None:
+def test_no_bytes_cause_a_500(api: Any, endpoint: str, body: object, cut: int, junk: bytes) -> None:
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    check(api.post(trigger, content=content[:cut] + junk + content[cut:]))
+    check(api.post(endpoint, content=content[:cut] + junk + content[cut:]))
 
 
 @pytest.mark.parametrize("key", ["mob_num", "pan_num"])
 @pytest.mark.parametrize("value", [value for value in VALUES if isinstance(value, str) and not value.isascii()])
-def test_digits_and_letters_that_are_not_ascii_are_refused(api: Any, key: str, value: str) -> None:
+def test_digits_and_letters_that_are_not_ascii_are_a_400(api: Any, key: str, value: str) -> None:
     assert api.post("create_user", api.new_user(**{key: value})).status_code == 400
 
 
 @pytest.mark.parametrize("key", ["full_name", "mob_num", "pan_num", "manager_id"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\x00", "\t\n"])
-def test_a_line_break_or_nul_at_the_end_is_refused(api: Any, managers: list[str], key: str, end: str) -> None:
+def test_a_line_break_or_nul_at_the_end_is_a_400(api: Any, managers: list[str], key: str, end: str) -> None:
     body = api.new_user(manager_id=managers[0])
     assert api.post("create_user", {**body, key: body[key] + end}).status_code == 400
     assert api.get() == []
-
-
-def test_a_thousand_unknown_keys_are_each_named(api: Any) -> None:
-    response = api.post("get_users", {f"key {number}": number for number in range(1000)})
-    assert response.status_code == 400
-    assert len(response.json()["errors"]) == 1000

@@ -1,6 +1,6 @@
-"""What the running development host answers, against its own description, with requests that Schemathesis makes.
+"""The responses of a running development host, against its OpenAPI document, with requests by Schemathesis.
 
-The requests are the same every time. What they find is fixed, and becomes a plain test elsewhere.
+The requests are the same every time. A defect that they find is fixed and becomes a plain test elsewhere.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ OPERATIONS: Final = (
     "balance",
     "flush_db",
 )
-TAKE_WHATEVER_THE_SCHEMA_TAKES: Final = {"delete_user", "balance", "flush_db"}
-NEED_WHAT_IS_STORED: Final = {"update_user", "delete_user", "spend"}
+ACCEPT_ALL_VALID_BODIES: Final = {"delete_user", "balance", "flush_db"}
+NEED_STORED_DATA: Final = {"update_user", "delete_user", "spend"}
 
 AnyCase = schemathesis.Case[Any]
 
 OFF: Final = {"enabled": False}
 CONFIG: Final[dict[str, Any]] = {
     "checks": {
-        # As on Azure, the host answers 404, never 405, to a method that is not listed.
+        # As on Azure, the host returns 404, never 405, for a method that is not listed.
         "unsupported_method": OFF,
         # The development host checks no function key.
         "ignored_auth": OFF,
-        # A body can satisfy the schema and name a manager who does not exist, hold a cursor that nobody got, a control
-        # character or a leap second, or write 1 as 1.0. On for the operations of which none of this is true.
+        # A body can satisfy the schema and name a manager who does not exist, hold an invented cursor, a control
+        # character or a leap second, or write 1 as 1.0. On for the operations where none of this can happen.
         "positive_data_acceptance": OFF,
     },
     "generation": {
@@ -54,9 +54,9 @@ CONFIG: Final[dict[str, Any]] = {
         "max-examples": 80,
         "with-security-parameters": False,  # as ignored_auth: a request without a key is no worse than one with it
     },
-    # The links that the description has: those that Schemathesis guesses would hide that one of them leads nowhere.
+    # Only the links of the document: those that Schemathesis guesses would hide a dead one.
     "phases": {"stateful": {"inference": {"algorithms": []}}},
-    # Or else hardly a user is created.
+    # Without known managers hardly any user is created.
     "dictionaries": {"managers": {"values": [str(manager["manager_id"]) for manager in SEED_MANAGERS]}},
     "parameters": {"body.manager_id": {"dictionary": "managers", "probability": 0.7}},
 }
@@ -74,17 +74,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 @pytest.fixture(scope="module")
 def schema(program: Program) -> OpenApiSchema:
-    """The description that the program serves."""
+    """The document that the program serves."""
     url = program.urls["create_user"].removesuffix("/create_user")
-    answer = program.client.get(f"{url}/openapi.json")
-    schema = schemathesis.openapi.from_dict(answer.json(), config=schemathesis.Config.from_dict(CONFIG))
+    document = program.client.get(f"{url}/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config.from_dict(CONFIG))
     schema.config.update(base_url=url)
     return schema
 
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
-    """Connections that are kept, and that no proxy of the environment gets between."""
+    """Connections that are reused, without the proxies of the environment."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
@@ -102,27 +102,27 @@ def test_every_operation_is_described(schema: OpenApiSchema) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_answer_conforms_to_the_description(schema: OpenApiSchema, session: requests.Session, name: str) -> None:
+def test_every_response_conforms_to_the_document(schema: OpenApiSchema, session: requests.Session, name: str) -> None:
     statuses: Counter[int] = Counter()
     more_checks: list[schemathesis.CheckFunction] | None = (
-        [positive_data_acceptance] if name in TAKE_WHATEVER_THE_SCHEMA_TAKES else None
+        [positive_data_acceptance] if name in ACCEPT_ALL_VALID_BODIES else None
     )
 
     def call(case: AnyCase) -> None:
         response = case.call_and_validate(session=session, additional_checks=more_checks)
         statuses[response.status_code] += 1
 
-    # What the decorator schema.parametrize() makes, but of a description that is known only when the program runs. With
-    # schemathesis.pytest.from_fixture it would be public; that one does not know pytest 9.2.
+    # The same as the decorator schema.parametrize() makes, of a document that is known only when the program runs.
+    # schemathesis.pytest.from_fixture would be the public way; it does not support pytest 9.2.
     operation = schema.find_operation_by_id(name)
     build_operation_test(
         config=schema.config, operation=operation, test_func=call, given_kwargs={}, feedback=FeedbackSources()
     )()
     succeeded = sum(count for status, count in statuses.items() if 200 <= status < 300)
-    assert succeeded >= 3 or name in NEED_WHAT_IS_STORED, statuses
+    assert succeeded >= 3 or name in NEED_STORED_DATA, statuses
 
 
-def test_links_are_followed_and_every_answer_on_the_way_conforms(
+def test_links_are_followed_and_every_response_conforms(
     program: Program,
     schema: OpenApiSchema,
     session: requests.Session,
@@ -132,7 +132,7 @@ def test_links_are_followed_and_every_answer_on_the_way_conforms(
 
     class Scenario(machine):  # type: ignore[misc, valid-type]
         def setup(self) -> None:
-            """Begins with nothing, so that the same requests get the same answers."""
+            """Begins without users, so that the same requests get the same responses."""
             for user in program.post("get_users", {"is_active": True}).json()["users"]:
                 program.post("delete_user", {"user_id": user["user_id"]})
 
@@ -146,6 +146,6 @@ def test_links_are_followed_and_every_answer_on_the_way_conforms(
                 followed[operation_id(source), operation_id(input.case)] += 1
             return output
 
-    Scenario.run(settings=settings(max_examples=40, stateful_step_count=8, database=None))
+    Scenario.run(settings=settings(max_examples=60, stateful_step_count=8, database=None))
     assert set(followed) == {("create_user", link) for link in ("get_users", "update_user", "delete_user")}
     assert min(followed.values()) >= 5, followed
