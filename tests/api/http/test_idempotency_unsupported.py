@@ -1,0 +1,62 @@
+"""An idempotency key where none is read is an error: its sender would rely on it."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import Any, Final
+
+import pytest
+
+from api.http.openapi import openapi_endpoint
+from api.http.service import Endpoint
+from tests.support.endpoints import caller_of
+from tests.support.openapi import ENDPOINTS
+
+UNLISTED: Final[list[Endpoint]] = [
+    openapi_endpoint(()),
+    *(endpoint for module in ("health", "docs") for endpoint in import_module(f"api.{module}").service.endpoints),
+]
+ALL: Final = {**ENDPOINTS, **{endpoint.name: endpoint for endpoint in UNLISTED}}
+
+
+def _example(endpoint: Endpoint) -> bytes:
+    examples = getattr(endpoint.body, "EXAMPLES", {})
+    return json.dumps(next(iter(examples.values()))).encode() if examples else b""
+
+
+def test_these_endpoints_take_keys() -> None:
+    assert len(ALL) >= 16
+    assert {name for name, endpoint in ALL.items() if endpoint.idempotent} == {"add_transaction", "spend"}
+
+
+@pytest.mark.parametrize("key", ["key-1", "", "\u00e9"])
+@pytest.mark.parametrize("name", [name for name, endpoint in ALL.items() if not endpoint.idempotent])
+def test_a_key_that_is_not_supported_is_a_400_and_changes_nothing(
+    app_database: None, statements: list[str], name: str, key: str
+) -> None:
+    response = caller_of(ALL[name])(_example(ALL[name]), headers={"idempotency-key": key})
+    assert response.status_code == 400
+    problem = json.loads(response.get_body())
+    assert problem["type"] == "/problems/idempotency-key-unsupported"
+    assert "Nothing was changed" in problem["detail"]
+    assert statements == []
+
+
+def test_a_key_that_is_not_supported_is_a_400_over_http(api: Any) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    user = api.create()
+    api.post("addTransaction", {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"})
+    calls = [
+        ("POST", "create_user", api.new_user()),
+        ("POST", "get_users", {}),
+        ("POST", "update_user", {"user_ids": [user["user_id"]], "update_data": {"full_name": "New"}}),
+        ("POST", "delete_user", {"user_id": user["user_id"]}),
+        *(("GET", path, None) for path in ("balance", "health", "health/database", "openapi.json")),
+        *((method, "flushDB", None) for method in ("POST", "GET", "DELETE")),
+    ]
+    for method, path, body in calls:
+        response = api.client.request(method, f"/{path}", json=body, headers=headers)
+        assert (response.status_code, response.json()["type"]) == (400, "/problems/idempotency-key-unsupported"), path
+    assert api.get() == [user]
+    assert api.client.get("/balance").json() == {"DANNON": 300}
