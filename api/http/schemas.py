@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, NamedTuple, NotRequired, Union, get_args, get_origin, get_type_hints
 
 import orjson
-from pydantic import Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
@@ -108,6 +108,8 @@ def _model(declared: Any) -> Any:
     The text of an annotation, which is all that the domain can say, becomes a format.
     """
     arguments = get_args(declared)
+    if isinstance(declared, type) and issubclass(declared, BaseModel):
+        return declared
     if get_origin(declared) is Annotated:
         return Annotated[arguments[0], Field(json_schema_extra={"format": arguments[1]})]
     if get_origin(declared) in (Union, UnionType):

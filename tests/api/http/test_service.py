@@ -235,6 +235,7 @@ def test_openapi_describes_every_part(client: httpx.Client) -> None:
     paths = document["paths"]
     assert set(paths["/toy/any"]) == {"put", "patch"}
     assert {operation["operationId"] for operation in paths["/toy/any"].values()} == {"toy_any", "toy_any_patch"}
+    assert document["components"]["schemas"]["Done"]["properties"] == {"done": {"minimum": 1, "type": "integer"}}
     get, add = paths["/toy/notes/{note_id}"]["get"], paths["/toy/notes"]["post"]
     places = [(parameter["name"], parameter["in"], parameter["required"]) for parameter in get["parameters"]]
     assert places == [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypedDict
 
 import azure.functions as func
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.http.auth import Anonymous, Caller
 from api.http.problems import TooManyRequestsError, UnauthorizedError
@@ -299,7 +299,13 @@ def toy_sign_in(request: SignIn, prepared: int) -> Response:
     raise TooManyNotesError(header_values={"Retry-After": str(prepared)})
 
 
-@service.endpoint("toy_any", route="toy/any", methods=("PUT", "PATCH"), ignore_body=True)
+class Done(BaseModel):
+    """A response as a pydantic model."""
+
+    done: Annotated[int, Field(ge=1)]
+
+
+@service.endpoint("toy_any", route="toy/any", methods=("PUT", "PATCH"), ignore_body=True, returns={200: Done})
 def toy_any() -> Response:
     """Does nothing, with any body."""
     return Response({})
