@@ -1,41 +1,58 @@
-# `make run` and `make test` need nothing but Python 3.11 or newer (on Debian with python3-venv).
+# Everything here needs nothing but make and Python 3.11 or newer (on Debian with python3-venv).
 
 PYTHON ?= python3
-BIN := .venv/bin
+# CI runs the checks in a second environment too: make check VENV=.venv-3.13 PYTHON=python3.13
+VENV ?= .venv
+BIN := $(VENV)/bin
 # Two test files at a time, but not over one SQL Server.
-TOGETHER := $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
+PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
+# Pins that still fit their range are kept; make lock UPGRADE=--upgrade replaces them all.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: run test database openapi bench clean
+.DEFAULT_GOAL := help
+.PHONY: help run check test static lock database openapi bench clean
 
-# glibc would take the largest answer so far as the size from which on memory goes back to the system, and keep less
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# glibc would take the largest response so far as the size from which on memory goes back to the system, and keep less
 # than that for every thread: 25 MB each after a listing of 100,000 users.
 run: export MALLOC_MMAP_THRESHOLD_ ?= 1048576
-run: .venv/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
+run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
 	@exec $(BIN)/python -m devhost
 
-test: .venv/installed  ## all that CI runs
+check: static  ## format, lint, types, imports, domain and API tests: under a minute
+	$(PYTEST) -m "not slow" tests/api tests/domain tests/test_*.py
+
+test: static  ## everything: also browser, ODBC driver, worker runtime and template; branch coverage
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+static: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(TOGETHER) --cov --cov-report=term-missing:skip-covered
 
-database: .venv/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
+lock: $(VENV)/installed  ## pin requirements*.in in requirements*.txt
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
+
+database: $(VENV)/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
 	@$(BIN)/python -m persistence
 
-openapi: .venv/installed  ## write docs/openapi.json
+openapi: $(VENV)/installed  ## write docs/openapi.json
 	@PAN_HOLDER_CHECK=on $(BIN)/python -m devhost.openapi
 
-bench: .venv/installed  ## measure this machine; benchmarks/README.md explains the numbers
+bench: $(VENV)/installed  ## measure this machine; benchmarks/README.md explains the numbers
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove the environment and the caches; databases and settings stay
-	rm -rf .venv .venv-checkov* .venv-runtime .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+clean:  ## remove the environments and the caches; databases and settings stay
+	rm -rf .venv .venv-* .python_packages .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
 # The stamp is written last, so that an installation that was interrupted starts over.
-.venv/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Rollbook needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

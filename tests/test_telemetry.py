@@ -43,6 +43,8 @@ from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
 from tests.support.faulty_driver import Faults, connect_with_faults
 from tests.support.threads import at_once
 
+pytestmark = pytest.mark.slow  # exporters and processes
+
 
 @pytest.fixture
 def faults(database_file: Path) -> Faults:

@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 
 from tests.programs import PROJECT, Program, running
 
+pytestmark = pytest.mark.slow  # a browser
+
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_MILLISECONDS: Final = 15_000
 

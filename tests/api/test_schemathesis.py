@@ -22,6 +22,8 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from persistence.users import SEED_MANAGERS
 from tests.programs import Program, running
 
+pytestmark = pytest.mark.slow  # hundreds of generated calls
+
 OPERATIONS: Final = (
     "create_user",
     "get_users",

@@ -21,6 +21,8 @@ import pytest
 from tests.programs import PATIENCE, Program, running, unexpected
 from tests.support.threads import at_once
 
+pytestmark = pytest.mark.slow  # processes and threads at work for seconds
+
 PAYERS = ["A", "B", "C", "D"]
 
 

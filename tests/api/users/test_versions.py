@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+pytestmark = pytest.mark.slow  # hundreds of generated calls
 
 MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 4)]
 numbers = st.sampled_from([f"987654321{digit}" for digit in range(4)])
