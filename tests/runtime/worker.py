@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, TextIO
 from urllib.parse import parse_qsl, unquote
 
 import azure.functions as func
-import azure_functions_runtime as runtime  # type: ignore[import-not-found]  # not in the environment that is checked
+import azure_functions_runtime as runtime
 
 # ---- the messages
 
