@@ -1,6 +1,6 @@
-// The app and all that it needs, in one resource group. Nothing here has a password or a key: the app reaches storage,
-// database and telemetry as its user-assigned identity. Checkov reads this file with a parser of its own, which does
-// not know all of Bicep: no typed arrays, no loops over several lines.
+// The app and everything it needs, in one resource group. Nothing here has a password or a key: the app authenticates
+// to storage, database and telemetry with its user-assigned identity. Checkov's own parser reads this file, which does
+// not support all of Bicep: no typed arrays, no multi-line loops.
 
 @description('Region of every resource.')
 param location string
@@ -8,13 +8,13 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Makes names unique in the world: 13 lower-case letters and digits.')
+@description('Makes names globally unique: 13 lower-case letters and digits.')
 param token string
 
-@description('Id of the server\'s Entra administrator.')
+@description('Object id of the SQL server\'s Entra administrator.')
 param sqlAdministratorId string
 
-@description('Name of the server\'s Entra administrator.')
+@description('Name of the SQL server\'s Entra administrator.')
 param sqlAdministratorName string
 
 @description('User, Group or Application.')
@@ -24,19 +24,19 @@ param sqlAdministratorType string
 @description('The enabled services, separated by commas.')
 param services string
 
-@description('Threads of an instance that run functions, and the requests that it is given at a time.')
+@description('Threads per instance, and concurrent requests per instance.')
 param threads int
 
-@description('Memory of an instance.')
+@description('Memory of an instance in MB.')
 param instanceMemoryMB int
 
-@description('The most instances.')
+@description('Maximum number of instances.')
 param maximumInstanceCount int
 
-@description('The most vCores of the database.')
+@description('Maximum vCores of the database.')
 param sqlMaxVCores int
 
-@description('Minutes without a connection after which the database is paused; -1 is never.')
+@description('Minutes without a connection after which the database pauses; -1 means never.')
 param sqlAutoPauseDelay int
 
 var databaseName = 'rollbook'
@@ -47,7 +47,7 @@ var subnetName = 'functions'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-// ---- who the app is
+// ---- identity
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'id-rollbook-${token}'
@@ -55,9 +55,10 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
   tags: tags
 }
 
-// ---- the network: what the app calls sees this subnet, and lets in nothing else
+// ---- network: storage and database accept connections from this subnet only
 
-// The subnet is written inside the network: as a resource of its own, the next deployment of the network could remove it.
+// The subnet is declared inside the network: as a separate resource it could be removed by the next deployment of the
+// network.
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   name: 'vnet-rollbook-${token}'
   location: location
@@ -70,7 +71,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
       {
         name: subnetName
         properties: {
-          // Flex Consumption wants /27 or more, for the app alone, and a name without underscores.
+          // Flex Consumption requires a dedicated subnet of /27 or larger, whose name has no underscore.
           addressPrefix: '10.0.0.0/26'
           delegations: [
             {
@@ -96,7 +97,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
 
 var subnetId = '${network.id}/subnets/${subnetName}'
 
-// ---- storage: the host's own (function keys among it), and the deployed package
+// ---- storage: the Functions host's own data (function keys among it), and the deployed package
 
 resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   name: 'rollbook${token}'
@@ -113,8 +114,8 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     allowSharedKeyAccess: false
     allowCrossTenantReplication: false
     defaultToOAuthAuthentication: true
-    // Deployments should be taken in by the app itself, inside the subnet. Reports differ; README says what to do where
-    // one is refused.
+    // The app itself, inside the subnet, should fetch the deployed package. Reports differ; docs/deploy.md says what to
+    // do where a deployment is rejected.
     networkAcls: {
       defaultAction: 'Deny'
       bypass: 'AzureServices'
@@ -165,7 +166,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
     features: {
       disableLocalAuth: true
     }
-    // A flood of errors must not become a flood of cost: beyond it, the day's telemetry is dropped.
+    // Limits the cost of an error storm: above the quota, the rest of the day's telemetry is dropped.
     workspaceCapping: {
       dailyQuotaGb: 1
     }
@@ -180,7 +181,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   properties: {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
-    // The instrumentation key is public by its nature; without this, whoever knows it may write telemetry.
+    // Instrumentation keys are not secret; without this, anyone who has one could write telemetry.
     DisableLocalAuth: true
   }
 }
@@ -204,10 +205,10 @@ resource sqlServer 'Microsoft.Sql/servers@2023-08-01' = {
   properties: {
     version: '12.0'
     minimalTlsVersion: '1.2'
-    // Rules for subnets are rules of the public endpoint. It lets in nobody else: there is no firewall rule, least of
-    // all the one that stands for all of Azure; apply-sql.sh makes one for one address, and removes it.
+    // Subnet rules belong to the public endpoint. It accepts nothing else: there are no firewall rules, in particular
+    // none that allows all of Azure. apply-sql.sh creates a temporary rule for one address.
     publicNetworkAccess: 'Enabled'
-    // Taken at the server's creation; later a change is made with: az sql server ad-admin create
+    // Applies when the server is created; change it later with: az sql server ad-admin create
     administrators: {
       administratorType: 'ActiveDirectory'
       azureADOnlyAuthentication: true
@@ -228,7 +229,7 @@ resource subnetOnly 'Microsoft.Sql/servers/virtualNetworkRules@2023-08-01' = {
   }
 }
 
-// READ_COMMITTED_SNAPSHOT, without which readers would wait for writers, is on in every database of Azure SQL.
+// READ_COMMITTED_SNAPSHOT, without which readers would wait for writers, is on by default in Azure SQL.
 resource database 'Microsoft.Sql/servers/databases@2023-08-01' = {
   parent: sqlServer
   name: databaseName
@@ -241,13 +242,13 @@ resource database 'Microsoft.Sql/servers/databases@2023-08-01' = {
     capacity: sqlMaxVCores
   }
   properties: {
-    // Bicep has no fractions: json() makes the number.
+    // Bicep has no decimal literals.
     minCapacity: json('0.5')
-    // The first call after a pause waits for the database, a minute or so: the app tries for DB_RETRY_SECONDS, and
-    // then answers 503 with Retry-After.
+    // The first call after a pause waits about a minute for the database: the app retries for DB_RETRY_SECONDS, and
+    // then returns 503 with Retry-After.
     autoPauseDelay: sqlAutoPauseDelay
     maxSizeBytes: 34359738368
-    // Backups stay in the region: not every region has a pair, and personal data may be bound to its own.
+    // Backups stay in the region: not every region has a pair, and personal data may have to stay in its own.
     requestedBackupStorageRedundancy: 'Local'
     zoneRedundant: false
   }
@@ -300,22 +301,22 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
         maximumInstanceCount: maximumInstanceCount
         triggers: {
           http: {
-            // As many as there are threads: one more would wait inside an instance while others could be started.
+            // One request per thread: further requests would wait inside the instance instead of starting another.
             perInstanceConcurrency: threads
           }
         }
       }
       runtime: {
         name: 'python'
-        version: '3.12'
+        version: '3.13'  // the version that tests/runtime runs
       }
     }
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       http20Enabled: true
-      // What Flex Consumption has elsewhere or not at all, it refuses to be told here: FUNCTIONS_WORKER_RUNTIME,
-      // WEBSITE_RUN_FROM_PACKAGE and their like among the settings, linuxFxVersion, alwaysOn or ftpsState beside them.
+      // Flex Consumption rejects what it configures elsewhere or does not support: settings such as
+      // FUNCTIONS_WORKER_RUNTIME and WEBSITE_RUN_FROM_PACKAGE, the properties linuxFxVersion, alwaysOn and ftpsState.
       appSettings: [
         {
           name: 'AzureWebJobsStorage__accountName'
@@ -350,7 +351,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
           value: string(threads)
         }
         {
-          // glibc would keep the size of the largest answer for every thread (Makefile says how much).
+          // Otherwise glibc keeps memory of the size of the largest response per thread (see Makefile).
           name: 'MALLOC_MMAP_THRESHOLD_'
           value: '1048576'
         }
@@ -363,17 +364,17 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
           value: 'on'
         }
         {
-          // By it Application Insights knows spans and counters as those of this app.
+          // Names the app in Application Insights.
           name: 'OTEL_SERVICE_NAME'
           value: 'rollbook-${token}'
         }
         {
-          // The host sends the log lines.
+          // The Functions host exports the log lines.
           name: 'OTEL_LOGS_EXPORTER'
           value: 'none'
         }
         {
-          // The exporter's telemetry about itself, which goes to Microsoft.
+          // The exporter's own usage data, which it sends to Microsoft.
           name: 'APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL'
           value: 'true'
         }
@@ -388,7 +389,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       ]
     }
   }
-  // Names do not tell that the app can only start when its identity may read, and its database be reached.
+  // No reference implies these: the app starts only with its permissions, and with its database reachable.
   dependsOn: [
     packageContainer
     storageRole
@@ -398,8 +399,8 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   ]
 }
 
-// Deployments are authorised by Entra: without these two, a user name and a password would do as well. There is no FTP
-// on Flex Consumption; the second says so to those who look for it.
+// Deployments are authorised by Entra: without these two, a user name and password would work too. Flex Consumption has
+// no FTP; the second one states it for scanners.
 resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
   parent: site
   name: 'scm'

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Applies sql/ to the new database and lets the app's identity in. azd runs it after provisioning; again by hand:
+# Migrates the database and grants the app's identity access to it. azd runs it after provisioning; to run it again:
 #     azd hooks run postprovision
-# Everything in it may be repeated. It needs az and azd, both logged in as the SQL server's administrator, and Microsoft's
-# ODBC driver 18. DEPLOYER_ADDRESS is the IPv4 address to let in, where it is not the one that the Internet sees.
+# It can be repeated at any time. It needs az and azd, both logged in as the SQL server's administrator, and Microsoft's
+# ODBC Driver 18. DEPLOYER_ADDRESS is the IPv4 address to allow, if it differs from this machine's public address.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,10 +14,11 @@ stop() {
 for name in AZURE_SUBSCRIPTION_ID AZURE_RESOURCE_GROUP AZURE_SQL_SERVER AZURE_SQL_HOST AZURE_SQL_DATABASE \
   APP_IDENTITY_NAME APP_IDENTITY_CLIENT_ID SERVICES; do
   eval "value=\${$name:-}"
-  [ -n "$value" ] || stop "$name is not set. Run me through azd: azd hooks run postprovision"
+  [ -n "$value" ] || stop "$name is not set. Run this through azd: azd hooks run postprovision"
 done
 command -v az >/dev/null || stop "az is missing: https://learn.microsoft.com/cli/azure/install-azure-cli"
-az account show --subscription "$AZURE_SUBSCRIPTION_ID" --output none || stop "az cannot use this subscription: az login"
+az account show --subscription "$AZURE_SUBSCRIPTION_ID" --output none ||
+  stop "az cannot access the subscription $AZURE_SUBSCRIPTION_ID: az login"
 [ -e .venv/installed ] || make .venv/installed
 python=.venv/bin/python
 
@@ -28,17 +29,17 @@ import urllib.request
 
 given = sys.argv[1]
 if not given:
-    with urllib.request.urlopen("https://api.ipify.org", timeout=30) as answer:
-        given = answer.read(100).decode()
+    with urllib.request.urlopen("https://api.ipify.org", timeout=30) as response:
+        given = response.read(100).decode()
 address = ipaddress.IPv4Address(given.strip())
-# Above all not 0.0.0.0, which stands for all of Azure.
+# In particular not 0.0.0.0, which means all of Azure.
 if not address.is_global:
-    sys.exit(f"{address} is not an address of the Internet")
+    sys.exit(f"{address} is not a public address")
 print(address)
 PYTHON
-) || stop "this machine's address is not known. Say which to let in: DEPLOYER_ADDRESS=… azd hooks run postprovision"
+) || stop "this machine's public address is unknown. Give it: DEPLOYER_ADDRESS=… azd hooks run postprovision"
 
-# By address: the next run from here removes what a run that was killed has left.
+# Named by address: the next run from here removes the rule that a killed run left behind.
 rule="deployer-$(echo "$address" | tr . -)"
 log=$(mktemp)
 
@@ -52,36 +53,38 @@ finish() {
   trap - EXIT HUP INT TERM
   rm -f "$log"
   if firewall_rule delete; then
-    echo "The firewall rule $rule is removed."
+    echo "Removed the firewall rule $rule."
   else
-    echo "The firewall rule $rule of $AZURE_SQL_SERVER could not be removed. Remove it yourself." >&2
+    echo "The firewall rule $rule of $AZURE_SQL_SERVER could not be removed. Remove it manually." >&2
     [ "$status" -ne 0 ] || status=1
   fi
   exit "$status"
 }
-# A shell that a signal ends does not run the trap for EXIT, unless it exits by itself.
+# A shell that is ended by a signal runs the EXIT trap only if its own signal trap exits.
 trap finish EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-echo "Letting $address in for the time of this script (firewall rule $rule)."
+echo "Allowing $address while this script runs (firewall rule $rule)."
 firewall_rule create --start-ip-address "$address" --end-ip-address "$address"
 
-# It may take some minutes until the rule holds; until then the server answers 40615. Everything else is final:
-# `python -m persistence` itself waits for a database that wakes up.
+# A firewall rule takes effect within some minutes; until then the server returns error 40615. Every other error is
+# final: `admin migrate` itself waits for a database that is resuming.
 export DATABASE_URL="Driver={ODBC Driver 18 for SQL Server};Server=tcp:$AZURE_SQL_HOST,1433;Database=$AZURE_SQL_DATABASE;Encrypt=yes;Authentication=ActiveDirectoryDefault"
 export SERVICES
-tries=0
-until "$python" -m persistence --wait 300 --member "$APP_IDENTITY_NAME=$APP_IDENTITY_CLIENT_ID" 2>"$log"; do
-  tries=$((tries + 1))
-  if [ "$tries" -ge 30 ] || ! grep -q 40615 "$log"; then
+attempts=0
+until "$python" -m admin migrate --wait 300 2>"$log"; do
+  attempts=$((attempts + 1))
+  if [ "$attempts" -ge 30 ] || ! grep -q 40615 "$log"; then
     cat "$log" >&2
     ! grep -q 40615 "$log" || echo "If the server names another address than $address, set DEPLOYER_ADDRESS to it." >&2
-    stop "sql/ is not applied. Nothing of the script that failed was kept."
+    stop "the database is not migrated. The failed migration was rolled back; those before it remain."
   fi
-  echo "The firewall rule does not hold yet; trying again in 10 seconds."
+  echo "The firewall rule is not in effect yet; retrying in 10 seconds."
   sleep 10
 done
 cat "$log" >&2
-echo "sql/ is applied; $APP_IDENTITY_NAME may use $AZURE_SQL_DATABASE."
+"$python" -m admin grant-access "$APP_IDENTITY_NAME" "$APP_IDENTITY_CLIENT_ID" ||
+  stop "the database is migrated, but $APP_IDENTITY_NAME has no access to it."
+echo "$AZURE_SQL_DATABASE is migrated; $APP_IDENTITY_NAME has access to it."

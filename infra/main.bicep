@@ -1,50 +1,50 @@
-// What `azd up` creates: one resource group with everything of app.bicep in it. Its parameters are set with
-// `azd env set NAME VALUE`, by the names in main.parameters.json.
+// What `azd up` creates: one resource group with the resources of app.bicep. Set parameters with
+// `azd env set NAME VALUE`, using the names in main.parameters.json.
 targetScope = 'subscription'
 
-@description('Name of the azd environment: it names the resource group, and makes the other names unique.')
+@description('Name of the azd environment: part of the resource group\'s name; makes the other names unique.')
 @minLength(1)
 @maxLength(64)
 param environmentName string
 
-@description('Region of every resource. Flex Consumption must be there: az functionapp list-flexconsumption-locations')
+@description('Region of every resource. It must offer Flex Consumption: az functionapp list-flexconsumption-locations')
 param location string
 
-@description('Object id of whoever deploys. Who is a user becomes the administrator of the SQL server, and applies sql/.')
+@description('Object id of the deployer. A user becomes the administrator of the SQL server, and runs the migrations.')
 param principalId string
 
-@description('Another administrator: the object id of a group, or the client id of a service principal. Azure SQL knows no other id of that, so that a service principal who deploys has to be named here.')
+@description('Another administrator: the object id of a group, or the client id of a service principal (Azure SQL accepts no other id of one, so a deploying service principal must be given here).')
 param sqlAdministratorId string = ''
 
-@description('The administrator\'s name in the server\'s properties. It is a label: Azure SQL compares ids.')
+@description('The administrator\'s name in the server\'s properties: a label only, Azure SQL compares ids.')
 param sqlAdministratorName string = 'rollbook-administrator'
 
-@description('What the administrator is; Application is a service principal.')
+@description('Type of the administrator; Application means a service principal.')
 @allowed(['User', 'Group', 'Application'])
 param sqlAdministratorType string = 'User'
 
 @description('The enabled services, separated by commas.')
 param services string = 'users'
 
-@description('Threads of an instance that run functions, and the requests that it is given at a time.')
+@description('Threads per instance, and concurrent requests per instance.')
 @minValue(1)
 @maxValue(1000)
 param threads int = 8
 
-@description('Memory of an instance.')
+@description('Memory of an instance in MB.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('The most instances. Times threads, this is what the database may be asked at once.')
+@description('Maximum number of instances. Multiplied by threads: the maximum of concurrent requests to the database.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 10
 
-@description('The most vCores of the database: 75 requests at work each.')
+@description('Maximum vCores of the database: 75 concurrent requests each.')
 @allowed([1, 2, 4])
 param sqlMaxVCores int = 2
 
-@description('Minutes without a connection after which the database is paused: 15 or more; -1 is never.')
+@description('Minutes without a connection after which the database pauses: 15 or more; -1 means never.')
 @minValue(-1)
 @maxValue(10080)
 param sqlAutoPauseDelay int = 60
@@ -78,8 +78,8 @@ module app 'app.bicep' = {
   }
 }
 
-// azd keeps them in its environment, and hands them to apply-sql.sh. None may be called AZURE_CLIENT_ID: azure-identity
-// would take it for the identity that the deployer wants to log in with.
+// azd stores them in its environment and passes them to apply-sql.sh. None may be named AZURE_CLIENT_ID: azure-identity
+// would use it as the identity to log in with.
 output AZURE_LOCATION string = location
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_SQL_SERVER string = app.outputs.sqlServer
