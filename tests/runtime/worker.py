@@ -1,14 +1,14 @@
-"""Microsoft's worker runtime at work on this app, with this program in the place of its host.
+"""Microsoft's worker runtime serving this app, with this program as its host.
 
 Runs in an environment of its own, with Python 3.13, `requirements.txt` and `azure-functions-runtime`: nothing of
-`.venv` may be imported here. Requests come as JSON lines on stdin, and answers leave as JSON lines on stdout.
+`.venv` may be imported here. Requests are JSON lines on stdin, responses are JSON lines on stdout.
 
 On Azure, host and runtime exchange messages of classes that are generated from protobuf files. No package on PyPI has
-those of today, so the messages here are stand-ins: no wire, only the fields that a function with an HTTP trigger needs,
-with the types that the generated ones insist on. Everything else raises, in the runtime or here, so that a runtime
-that began to look at something else would fail the tests and not pass them by chance. What the host does with a request
-before and after the runtime (routes, the query, a body in chunks) is played too, from the host's public source
-(GrpcMessageConversionExtensions.cs): of that the tests say what two readings of it have in common, and no more.
+the current ones, so the messages here are stand-ins: no serialization, only the fields that an HTTP function needs,
+with the types that the generated classes enforce. Everything else raises, in the runtime or here, so that a runtime
+that began to read other fields would fail the tests instead of passing by chance. What the host does with a request
+before and after the runtime (routes, query, chunked bodies) is implemented here too, after the host's public source
+(GrpcMessageConversionExtensions.cs): for that part the tests show that two readings of it agree, and no more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import azure_functions_runtime as runtime
 
 
 def _message(name: str, fields: Mapping[Any, str], constants: Mapping[str, object] | None = None) -> Any:
-    """A class of messages with these fields by their types, made by keyword. A field that is not given is None."""
+    """A message class with these fields by type; arguments are keywords. A field that is not given is None."""
     kinds = {field: kind for kind, names in fields.items() for field in names.split()}
 
     def check_types(message: object) -> None:
@@ -74,7 +74,7 @@ _Metadata = _message(
     "WorkerMetadata", {str: "runtime_name runtime_version worker_version worker_bitness", dict: "custom_properties"}
 )
 
-# What the runtime makes.
+# Created by the runtime.
 PROTOS = SimpleNamespace(
     BindingInfo=_message(
         "BindingInfo", {str: "type", int: "data_type direction"}, {"undefined": 0, "out": 1, "inout": 2}
@@ -108,7 +108,7 @@ PROTOS = SimpleNamespace(
     WorkerMetadata=_Metadata,
 )
 
-# What the host makes.
+# Created by the host.
 _Envelope = _message("WorkerRequest", {object: "request", dict: "properties"})
 _InitRequest = _message("WorkerInitRequest", {dict: "capabilities", str: "function_app_directory"})
 _LoadRequest = _message("FunctionLoadRequest", {str: "function_id"})
@@ -128,7 +128,7 @@ _InvocationRequest = _message(
 
 
 async def _call(handle: Callable[[Any], Any], kind: str, message: object, **properties: object) -> Any:
-    """The runtime's response to a message. Raises where it reports a failure."""
+    """The runtime's response to a message. Raises `RuntimeFailureError` where it reports a failure."""
     request = _message("StreamingMessage", {object: kind})(**{kind: message})
     response = await handle(_Envelope(request=request, properties=properties))
     if response.result.status != _Result.Success:
@@ -144,7 +144,7 @@ class RuntimeFailureError(Exception):
 
 
 class Function(NamedTuple):
-    """A function as the runtime told of it. `methods` is empty where it answers every method."""
+    """A function as the runtime reported it. `methods` is empty where it takes every method."""
 
     name: str
     function_id: str
@@ -155,14 +155,14 @@ class Function(NamedTuple):
 
 
 class Host:
-    """What stands between a client and the runtime."""
+    """What Azure has between a client and the runtime."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
         self.functions: list[Function] = []
 
     async def start(self) -> dict[str, object]:
-        """Has the runtime index the app and load its functions, and answers what it told."""
+        """Makes the runtime index the app and load its functions; returns what it reported."""
         runtime.start_threadpool_executor()
         init = await _call(
             runtime.worker_init_request,
@@ -171,10 +171,10 @@ class Host:
             host="127.0.0.1",
             protos=PROTOS,
         )
-        told = await _call(runtime.functions_metadata_request, "functions_metadata_request", None)
+        indexed = await _call(runtime.functions_metadata_request, "functions_metadata_request", None)
         host_json = json.loads((self.project / "host.json").read_text("utf-8"))
         prefix = host_json["extensions"]["http"]["routePrefix"].strip("/")
-        self.functions = sorted(_function(metadata, prefix) for metadata in told.function_metadata_results)
+        self.functions = sorted(_function(metadata, prefix) for metadata in indexed.function_metadata_results)
         for function in self.functions:
             load = _LoadRequest(function_id=function.function_id)
             await _call(runtime.function_load_request, "function_load_request", load)
@@ -185,8 +185,8 @@ class Host:
             "functions": [function._asdict() for function in self.functions],
         }
 
-    async def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
-        """The answer to a request: that of the function whose route it has, or the host's own."""
+    async def respond(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """The response to a request: from the function at its route, or the host's own."""
         path, _, query = request["target"].partition("?")
         function = self._find(request["method"], path)
         if function is None:
@@ -202,7 +202,7 @@ class Host:
             headers=headers,
             query=_query(query),
             params={},
-            # A body without a Content-Length never arrives.
+            # Without a Content-Length the host passes no body on.
             body=_TypedData(bytes=body) if int(headers.get("content-length", 0)) > 0 else _TypedData(),
         )
         response = await _call(
@@ -213,7 +213,7 @@ class Host:
                 function_id=function.function_id,
                 input_data=[_ParameterBinding(name=function.parameter, data=_TypedData(http=data))],
                 trigger_metadata={},  # the capability RpcHttpTriggerMetadataRemoved
-                # The real host puts a span of its own there, in the caller's trace.
+                # The real host puts its own span there, in the caller's trace.
                 trace_context=_TraceContext(
                     trace_parent=headers.get("traceparent", ""),
                     trace_state=headers.get("tracestate", ""),
@@ -223,7 +223,7 @@ class Host:
             ),
         )
         if response.invocation_id != request["id"] or response.output_data:
-            raise RuntimeFailureError("the response is not that of the request, or has outputs besides it")
+            raise RuntimeFailureError("the response belongs to another request, or has other outputs")
         return _read(response.return_value.http, request["method"])
 
     def _find(self, method: str, path: str) -> Function | None:
@@ -253,11 +253,11 @@ def _query(query: str) -> dict[str, str]:
 
 
 def _read(http: Any, method: str) -> dict[str, object]:
-    """What the host makes of the runtime's answer: it negotiates nothing, and a HEAD gets no body."""
+    """The runtime's response as the host sends it: no content negotiation, and no body for HEAD."""
     if http.enable_content_negotiation or http.cookies:
-        raise NotImplementedError("an answer whose content is negotiated, or with cookies")
+        raise NotImplementedError("a response with content negotiation or cookies")
     if not all(isinstance(text, str) for header in http.headers.items() for text in header):
-        raise TypeError("RpcHttp.headers holds what is not text")
+        raise TypeError("RpcHttp.headers has names or values that are not text")
     body = b"" if method == "HEAD" else http.body.bytes
     return {"status": int(http.status_code), "headers": http.headers, "body": base64.b64encode(body).decode()}
 
@@ -265,24 +265,24 @@ def _read(http: Any, method: str) -> dict[str, object]:
 # ---- the program
 
 
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     """A line for each record: its logger, the invocation that the runtime's own log would name, and the message."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"{record.name} {runtime.invocation_id_cv.get()} {self.format(record)}\n")
 
 
-async def _serve(project: Path, answers: TextIO) -> None:
-    def write(answer: dict[str, object]) -> None:
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+async def _serve(project: Path, output: TextIO) -> None:
+    def write(message: dict[str, object]) -> None:
+        output.write(json.dumps(message) + "\n")
+        output.flush()
 
     async def respond(request: dict[str, Any]) -> None:
         try:
-            answer = await host.answer(request)
-        except Exception:  # noqa: BLE001 - whoever sent the request is told
-            answer = {"failure": traceback.format_exc()}
-        write({"id": request["id"], **answer})
+            response = await host.respond(request)
+        except Exception:  # noqa: BLE001 - the sender of the request gets it
+            response = {"failure": traceback.format_exc()}
+        write({"id": request["id"], **response})
 
     host = Host(project)
     try:
@@ -297,16 +297,16 @@ async def _serve(project: Path, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Serves the project that the command line names until stdin ends."""
-    # Whatever prints, as a handler may, must not reach the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Serves the project given on the command line until stdin ends."""
+    # Anything that a handler prints must not mix with the responses.
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_Lines()])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_LineHandler()])
     project = Path(sys.argv[1])
     sys.path.insert(0, str(project))
     os.chdir(project)
-    with answers:
-        asyncio.run(_serve(project, answers))
+    with output:
+        asyncio.run(_serve(project, output))
 
 
 if __name__ == "__main__":

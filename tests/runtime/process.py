@@ -1,0 +1,108 @@
+"""The worker runtime at work on the app, as a process of its own (`worker.py`), and the requests sent to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+
+from tests.programs import PATIENCE, PROJECT, environment, killing_if_stuck
+
+SETTINGS: Final = {"SERVICES": "users,points", "POINTS_ALLOW_FLUSH": "on", "API_DOCS": "off", "HEALTH_CHECK": "on"}
+THREADS: Final = 4
+
+
+class Response(NamedTuple):
+    """What a client receives."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Runtime:
+    """A running worker. `report` is its first message: its functions, or the failure that kept it from starting."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.folder = folder
+        self._process = process
+        self._pending: dict[str, Future[Response]] = {}
+        with killing_if_stuck(process):
+            self.report: dict[str, Any] = json.loads(self._stdout.readline() or "{}")
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    @property
+    def _stdout(self) -> Any:
+        return self._process.stdout
+
+    @property
+    def log(self) -> str:
+        """Everything logged so far."""
+        return (self.folder / "stderr.txt").read_text("utf-8")
+
+    def submit(self, request: httpx.Request, invocation_id: str) -> Future[Response]:
+        """The response to come; its result is an AssertionError where the function raised."""
+        assert self._process.stdin is not None
+        response = self._pending[invocation_id] = Future()
+        message = {
+            "id": invocation_id,
+            "method": request.method,
+            "target": request.url.raw_path.decode("ascii"),
+            "headers": request.headers.multi_items(),
+            "body": base64.b64encode(request.read()).decode("ascii"),
+        }
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+        return response
+
+    def send(self, request: httpx.Request) -> Response:
+        """Sends a request and waits for the response."""
+        return self.submit(request, str(uuid.uuid4())).result(PATIENCE)
+
+    def stop(self) -> None:
+        """Kills the process, in whatever state it is."""
+        self._process.kill()
+        self._reader.join()
+
+    def _read(self) -> None:
+        for line in self._stdout:
+            message = json.loads(line)
+            response = self._pending.pop(message["id"])
+            if "failure" in message:
+                response.set_exception(AssertionError(message["failure"]))
+            else:
+                headers = {name.lower(): value for name, value in message["headers"].items()}
+                response.set_result(Response(message["status"], headers, base64.b64decode(message["body"])))
+        for response in self._pending.values():
+            response.set_exception(AssertionError("the runtime has stopped"))
+
+
+@contextmanager
+def running_worker(folder: Path, python: Path, **settings: str) -> Iterator[Runtime]:
+    """A worker that has reported; its database is in `folder`. It is stopped when the block ends."""
+    with (
+        (folder / "stderr.txt").open("w") as log,
+        subprocess.Popen(
+            [python, "-I", "-B", Path(__file__).with_name("worker.py"), PROJECT],
+            env=environment(folder, {**SETTINGS, "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS), **settings}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        runtime = Runtime(process, folder)
+        try:
+            yield runtime
+        finally:
+            runtime.stop()
