@@ -116,7 +116,7 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
     assert loaded.on_azure
     assert loaded.services == ("users",)
     assert loaded.threads == 8
-    assert (loaded.points_allow_flush, loaded.api_docs) == (False, False)
+    assert (loaded.values["POINTS_ALLOW_FLUSH"], loaded.api_docs, loaded.timers) == ("off", False, True)
     assert loaded.database_url == (
         "Driver={ODBC Driver 18 for SQL Server};Server=tcp:sql-rollbook-x.database.windows.net,1433;Database=rollbook;"
         "Encrypt=yes;Authentication=ActiveDirectoryMsi;UID=11111111-1111-4111-8111-111111111111"
