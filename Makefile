@@ -22,7 +22,7 @@ run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1
 	@exec $(BIN)/python -m devhost
 
 check: static  ## format, lint, types, imports, domain and API tests: under a minute
-	$(PYTEST) -m "not slow" tests/api tests/domain tests/test_*.py
+	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/test_*.py
 
 test: static  ## everything: also browser, ODBC driver, worker runtime and template; branch coverage
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered
