@@ -9,8 +9,15 @@ PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
 # Pins that still fit their range are kept; make lock UPGRADE=--upgrade replaces them all.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
+define STATIC
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help run check test static lock database openapi bench clean
+.PHONY: help run check test lock database openapi bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,17 +28,13 @@ run: export MALLOC_MMAP_THRESHOLD_ ?= 1048576
 run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
 	@exec $(BIN)/python -m devhost
 
-check: static  ## format, lint, types, imports, domain and API tests: under a minute
+check: $(VENV)/installed  ## format, lint, types, imports, domain and API tests: under a minute
+	$(STATIC)
 	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/test_*.py
 
-test: static  ## everything: also browser, ODBC driver, worker runtime and template; branch coverage
+test: $(VENV)/installed  ## everything: also browser, ODBC driver, worker runtime and template; branch coverage
+	$(STATIC)
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered
-
-static: $(VENV)/installed
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy .
-	$(BIN)/lint-imports
 
 lock: $(VENV)/installed  ## pin requirements*.in in requirements*.txt
 	$(LOCK) requirements.in -o requirements.txt
