@@ -8,6 +8,11 @@ from collections.abc import Iterable
 import azure.functions as func
 
 import settings
+from runtime_check import check_interpreter
+
+# First: packages that were built for another Python fail to import with an error that does not name the cause.
+check_interpreter(on_azure=settings.current().on_azure)
+
 from api import load_services
 from api.http.endpoint import endpoint_function, timer_function
 from api.http.openapi import openapi_endpoint
