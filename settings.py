@@ -39,13 +39,13 @@ def number(name: str, *, default: int, least: int, most: int) -> Any:
     return _field(default, functools.partial(_number, name=name, default=default, least=least, most=most))
 
 
-def text(name: str, *, default: str = "") -> Any:
-    """A field that is any text."""
-    return _field(default, lambda values: values.get(name, default))
+def text(name: str, *, default: str = "", secret: bool = False) -> Any:
+    """A field that is any text. `repr()` leaves a secret out."""
+    return _field(default, lambda values: values.get(name, default), shown=not secret)
 
 
-def _field(default: object, read: Callable[[Values], object]) -> Any:
-    return field(default=default, metadata={"read": read})
+def _field(default: object, read: Callable[[Values], object], *, shown: bool = True) -> Any:
+    return field(default=default, repr=shown, metadata={"read": read})
 
 
 def _read(section: type[S], values: Values) -> dict[str, Any]:
@@ -81,7 +81,7 @@ _THREADS: Final = min(32, (os.cpu_count() or 1) + 4)  # the worker's own default
 class Settings:
     """The settings of this process. `threads` is the size of the worker's thread pool."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # a password may be part of it
     services: tuple[str, ...]
     on_azure: bool
     timers: bool
@@ -92,7 +92,7 @@ class Settings:
     api_docs: bool = switch("API_DOCS", default=False)
     health_check: bool = switch("HEALTH_CHECK", default=False)
     telemetry: bool = switch("TELEMETRY", default=False)
-    applicationinsights_connection_string: str = text("APPLICATIONINSIGHTS_CONNECTION_STRING")
+    applicationinsights_connection_string: str = text("APPLICATIONINSIGHTS_CONNECTION_STRING", secret=True)
     applicationinsights_authentication_string: str = text("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
     host: str = text("HOST", default="127.0.0.1")
     port: int = number("PORT", default=7071, least=0, most=65535)

@@ -1,7 +1,7 @@
 """Traces and counts by OpenTelemetry, for Application Insights. Imported only where `TELEMETRY` is on.
 
 A span for every request, whose parent is the host's, and within it one for every statement: its text, which has
-parameters in place of values. Counters of refusals by code, and of retries. Log lines keep their way through the host.
+parameters in place of values. Counters of errors by code, and of retries. The host exports the log lines, not this.
 """
 
 from __future__ import annotations
@@ -47,23 +47,26 @@ logger = logging.getLogger("rollbook")
 
 
 def start(configured: Settings) -> None:
-    """Sends what is observed to Application Insights. Without a connection string it says so, and observes nothing."""
+    """Exports to Application Insights. Without a connection string it logs a warning, and observes nothing.
+
+    Raises `SettingsError` where the exporter's package is missing.
+    """
     if not configured.applicationinsights_connection_string:
         logger.warning("TELEMETRY is on, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set: nothing is observed.")
         return
     try:
-        from azure.monitor.opentelemetry import configure_azure_monitor  # noqa: PLC0415 - tests observe without it
+        from azure.monitor.opentelemetry import configure_azure_monitor  # noqa: PLC0415 - `observe` needs no exporter
 
         credential = _credential(configured.applicationinsights_authentication_string)
     except ImportError as error:
         raise SettingsError("TELEMETRY is on and needs azure-monitor-opentelemetry: pip install it.") from error
-    # The exporter's client logs each of its calls, which would be exported in their turn.
+    # The exporter's client logs each of its calls, which would themselves be exported.
     logging.getLogger("azure").setLevel(logging.WARNING)
     configure_azure_monitor(
         connection_string=configured.applicationinsights_connection_string,
         credential=credential,
         sampling_ratio=1.0,  # its default keeps five traces a second
-        # Nobody writes to this logger: the host sends the log lines, and a second sender would double them.
+        # A logger without log lines: the host exports those, and a second exporter would double them.
         logger_name="rollbook.not-exported",
         instrumentation_options={name: {"enabled": False} for name in _INSTRUMENTATIONS},
         enable_live_metrics=False,
@@ -74,7 +77,7 @@ def start(configured: Settings) -> None:
 
 
 def _credential(authentication: str) -> Any:
-    """The identity that `ClientId=…;Authorization=AAD` names, or None where the connection string's key is enough."""
+    """The managed identity of `ClientId=…;Authorization=AAD`, or None: the connection string's key authenticates."""
     pairs = dict(pair.split("=", 1) for pair in authentication.split(";") if "=" in pair)
     if pairs.get("Authorization") != "AAD":
         return None
@@ -84,8 +87,8 @@ def _credential(authentication: str) -> Any:
 
 
 def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
-    """Records every request, statement, refusal and retry from now on; answers a function that ends it."""
-    retries = meter.create_counter("rollbook.retries", description="Works that were run again, by the cause's code")
+    """Records every request, statement, error and retry from now on; returns a function that ends it."""
+    retries = meter.create_counter("rollbook.retries", description="Retries, by the code of their cause")
     listeners = _statement_listeners(tracer)
     for name, listener in listeners.items():
         event.listen(Engine, name, listener)
@@ -102,20 +105,20 @@ def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
 
 
 def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
-    refusals = meter.create_counter("rollbook.refusals", description="Requests that were refused or failed, by code")
+    errors = meter.create_counter("rollbook.refusals", description="Requests that ended with a problem, by code")
     propagator = TraceContextTextMapPropagator()
 
     def observe_request(function: str, context: func.Context, work: Callable[[], Outcome]) -> Outcome:
         host = context.trace_context
         parent = propagator.extract({"traceparent": host.trace_parent or "", "tracestate": host.trace_state or ""})
-        # Internal: the host tells of the request itself. Names of our own: the exporter keeps no others.
+        # Internal, because the host reports the request itself. Own attribute names: the exporter drops standard ones.
         with tracer.start_as_current_span(function, parent, SpanKind.INTERNAL) as span:
             response, code = work()
             span.set_attribute("rollbook.invocation_id", context.invocation_id)
             span.set_attribute("rollbook.status", response.status_code)
             if code:
                 span.set_attribute("rollbook.code", code)
-                refusals.add(1, {"function": function, "code": code})
+                errors.add(1, {"function": function, "code": code})
             if response.status_code >= 500:
                 span.set_status(StatusCode.ERROR)
         return response, code
@@ -124,7 +127,7 @@ def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
 
 
 def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
-    """What SQLAlchemy calls, by its names. It must not raise: that would hide the error which is being handled."""
+    """Listeners by SQLAlchemy's names of events. They must not raise: that would hide the error being handled."""
 
     def begin(connection: Connection, _cursor: Any, statement: str, _values: Any, execution: Any, _: bool) -> None:
         system = _SYSTEMS.get(connection.dialect.name, connection.dialect.name)
@@ -133,13 +136,13 @@ def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
         execution.__dict__[_SPAN] = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def end(_connection: Connection, _cursor: Any, _statement: str, _values: Any, execution: Any, _: bool) -> None:
-        if (span := execution.__dict__.pop(_SPAN, None)) is not None:  # None: begun before anybody observed
+        if (span := execution.__dict__.pop(_SPAN, None)) is not None:  # None: it began before `observe`
             span.end()
 
     def fail(context: ExceptionContext) -> None:
         span = getattr(context.execution_context, "__dict__", {}).pop(_SPAN, None)
         if span is not None:
-            # Without the error's text, which repeats values.
+            # Without the error's text, which contains values.
             span.set_attribute("rollbook.code", error_code(context.sqlalchemy_exception) or "unknown")
             span.set_status(StatusCode.ERROR)
             span.end()

@@ -89,6 +89,13 @@ def _commit(transaction: RootTransaction) -> None:
         raise OutcomeUnknownError from error
 
 
+_ENGINE_OPTIONS: Final[dict[str, Any]] = {
+    "max_overflow": 0,
+    "pool_reset_on_return": None,  # every block ends its own transaction
+    "hide_parameters": True,
+}
+
+
 def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tuple[Engine, Engine]:
     """Returns the engine of reads, in autocommit, and the one of transactions, for secured ODBC keywords.
 
@@ -101,11 +108,9 @@ def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) 
         access_token = _access_token_provider()
     url = URL.create("mssql+pyodbc", query={"odbc_connect": ";".join(f"{k}={v}" for k, v in odbc.items())})
     options: dict[str, Any] = {
+        **_ENGINE_OPTIONS,
         "pool_size": threads,  # a thread uses one connection at a time, so that none waits for one
-        "max_overflow": 0,
         "pool_recycle": recycle_seconds,
-        "pool_reset_on_return": None,  # every block ends its own transaction
-        "hide_parameters": True,
     }
     reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
     writer = create_engine(url, **options)
