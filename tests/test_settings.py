@@ -1,14 +1,13 @@
-"""Where a setting is read from, what it may be, and that nobody else reads the environment."""
+"""The sources of settings, and the values that they permit."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,13 @@ def write_dotenv(folder: Path, *lines: str) -> None:
     (folder / ".env").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-# ---- where a setting comes from
+# ---- sources
 
 
-def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
+def test_an_unset_setting_has_its_default(tmp_path: Path) -> None:
     assert load({}, tmp_path) == Settings(
         database_url="sqlite:///rollbook.db",
         services=("users",),
-        pan_holder_check=True,
-        points_allow_flush=False,
         idempotency_hours=24,
         api_docs=False,
         health_check=False,
@@ -49,6 +46,7 @@ def test_without_any_setting_everything_has_its_default(tmp_path: Path) -> None:
         db_pool_recycle_seconds=1800,
         db_retry_seconds=20,
         on_azure=False,
+        timers=False,
         host="127.0.0.1",
         port=7071,
     )
@@ -63,57 +61,57 @@ def test_each_source_alone_is_read(tmp_path: Path) -> None:
     assert load({}, tmp_path).host == "dotenv"
 
 
-def test_variables_come_before_dotenv_and_dotenv_before_local_settings(tmp_path: Path) -> None:
+def test_variables_precede_dotenv_and_dotenv_precedes_local_settings(tmp_path: Path) -> None:
     write_local_settings(tmp_path, HOST="values", PORT="1", SERVICES="values")
     write_dotenv(tmp_path, "HOST=dotenv", "PORT=2")
     loaded = load({"HOST": "variable"}, tmp_path)
     assert (loaded.host, loaded.port, loaded.services) == ("variable", 2, ("values",))
 
 
-def test_every_setting_reaches_its_place(tmp_path: Path) -> None:
-    given = {
-        "DATABASE_URL": "sqlite:///other.db",
-        "SERVICES": "users,points",
-        "PAN_HOLDER_CHECK": "off",
-        "POINTS_ALLOW_FLUSH": "true",
-        "IDEMPOTENCY_HOURS": "48",
-        "API_DOCS": "true",
-        "HEALTH_CHECK": "on",
-        "TELEMETRY": "on",
-        "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x",
-        "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
-        "PYTHON_THREADPOOL_THREAD_COUNT": "3",
-        "DB_POOL_RECYCLE_SECONDS": "60",
-        "DB_RETRY_SECONDS": "5",
-        "HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
-        "PORT": "8080",
-    }
-    expected = Settings(
-        database_url="sqlite:///other.db",
-        services=("users", "points"),
-        pan_holder_check=False,
-        points_allow_flush=True,
-        idempotency_hours=48,
-        api_docs=True,
-        health_check=True,
-        telemetry=True,
-        applicationinsights_connection_string="InstrumentationKey=x",
-        applicationinsights_authentication_string="Authorization=AAD",
-        threads=3,
-        db_pool_recycle_seconds=60,
-        db_retry_seconds=5,
-        on_azure=False,
-        host=given["HOST"],
-        port=8080,
-    )
-    assert load(given, tmp_path) == expected
-    write_local_settings(tmp_path, **given)
-    assert load({}, tmp_path) == expected
+GIVEN = {
+    "DATABASE_URL": "sqlite:///other.db",
+    "SERVICES": "users,points",
+    "IDEMPOTENCY_HOURS": "48",
+    "API_DOCS": "true",
+    "HEALTH_CHECK": "on",
+    "TELEMETRY": "on",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
+    "PYTHON_THREADPOOL_THREAD_COUNT": "3",
+    "DB_POOL_RECYCLE_SECONDS": "60",
+    "DB_RETRY_SECONDS": "5",
+    "TIMERS": "on",
+    "HOST": "0.0.0.0",  # noqa: S104 - nothing listens here
+    "PORT": "8080",
+}
+READ = Settings(
+    database_url="sqlite:///other.db",
+    services=("users", "points"),
+    idempotency_hours=48,
+    api_docs=True,
+    health_check=True,
+    telemetry=True,
+    applicationinsights_connection_string="InstrumentationKey=x",
+    applicationinsights_authentication_string="Authorization=AAD",
+    threads=3,
+    db_pool_recycle_seconds=60,
+    db_retry_seconds=5,
+    on_azure=False,
+    timers=True,
+    host=GIVEN["HOST"],
+    port=8080,
+)
+
+
+def test_every_setting_has_its_attribute(tmp_path: Path) -> None:
+    assert load(GIVEN, tmp_path) == READ
+    write_local_settings(tmp_path, **GIVEN)
+    assert load({}, tmp_path) == READ
 
 
 @pytest.mark.parametrize("blank", ["", " ", " \t "])
 def test_a_blank_setting_counts_as_unset(tmp_path: Path, blank: str) -> None:
-    names = ["DATABASE_URL", "SERVICES", "PAN_HOLDER_CHECK", "PYTHON_THREADPOOL_THREAD_COUNT", "HOST", "PORT"]
+    names = ["DATABASE_URL", "SERVICES", "API_DOCS", "PYTHON_THREADPOOL_THREAD_COUNT", "HOST", "PORT"]
     default = load({}, tmp_path)
     assert load(dict.fromkeys(names, blank), tmp_path) == default
     write_local_settings(tmp_path, **dict.fromkeys(names, blank))
@@ -122,7 +120,7 @@ def test_a_blank_setting_counts_as_unset(tmp_path: Path, blank: str) -> None:
     assert load({}, tmp_path) == default
 
 
-def test_a_blank_setting_gives_way_to_the_next_source(tmp_path: Path) -> None:
+def test_a_blank_setting_hides_nothing_of_the_next_source(tmp_path: Path) -> None:
     write_local_settings(tmp_path, DATABASE_URL="sqlite:///values.db", HOST="values", PORT="1")
     write_dotenv(tmp_path, "DATABASE_URL=", "HOST=dotenv", "PORT")
     loaded = load({"HOST": " "}, tmp_path)
@@ -130,8 +128,8 @@ def test_a_blank_setting_gives_way_to_the_next_source(tmp_path: Path) -> None:
 
 
 def test_blanks_around_a_value_are_trimmed(tmp_path: Path) -> None:
-    loaded = load({"HOST": " localhost ", "PORT": " 80 ", "PAN_HOLDER_CHECK": "off "}, tmp_path)
-    assert (loaded.host, loaded.port, loaded.pan_holder_check) == ("localhost", 80, False)
+    loaded = load({"HOST": " localhost ", "PORT": " 80 ", "API_DOCS": "on "}, tmp_path)
+    assert (loaded.host, loaded.port, loaded.api_docs) == ("localhost", 80, True)
 
 
 def test_a_dotenv_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
@@ -154,7 +152,7 @@ def test_a_dollar_sign_and_braces_in_a_dotenv_value_are_kept(tmp_path: Path) -> 
     assert load({}, tmp_path).database_url == "Driver={ODBC Driver 18 for SQL Server};Pwd=a${PATH}b"
 
 
-def test_a_dotenv_file_that_is_not_utf_8_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_dotenv_file_that_is_not_utf_8_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"HOST=\xff\n")
     with pytest.raises(SettingsError, match=r"\.env"):
         load({}, tmp_path)
@@ -170,16 +168,16 @@ def test_a_local_settings_file_of_a_windows_editor_is_read(tmp_path: Path) -> No
     [b"", b"{", b"[]", b"1", b"null", b"{}", b'{"values": {}}', b'{"Values": null}', b'{"Values": []}', b"\xff\xfe{"],
     ids=repr,
 )
-def test_a_malformed_local_settings_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_local_settings_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "local.settings.json").write_bytes(content)
     with pytest.raises(SettingsError, match=r"local\.settings\.json .* Values"):
         load({}, tmp_path)
 
 
 def test_numbers_and_booleans_of_local_settings_are_read_as_their_text(tmp_path: Path) -> None:
-    write_local_settings(tmp_path, PORT=80, PAN_HOLDER_CHECK=False)
+    write_local_settings(tmp_path, PORT=80, API_DOCS=True)
     loaded = load({}, tmp_path)
-    assert (loaded.port, loaded.pan_holder_check) == (80, False)
+    assert (loaded.port, loaded.api_docs) == (80, True)
 
 
 def test_a_null_of_local_settings_counts_as_unset(tmp_path: Path) -> None:
@@ -187,7 +185,35 @@ def test_a_null_of_local_settings_counts_as_unset(tmp_path: Path) -> None:
     assert load({}, tmp_path) == load({}, tmp_path / "nowhere")
 
 
-# ---- what a setting may be
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of this process, whose settings are read again."""
+    settings.current.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    settings.current.cache_clear()
+
+
+def test_settings_folder_names_the_folder_of_both_files(tmp_path: Path, process: pytest.MonkeyPatch) -> None:
+    write_local_settings(tmp_path, HOST="values", PORT="1", SETTINGS_FOLDER="/nowhere")
+    write_dotenv(tmp_path, "HOST=dotenv", "SETTINGS_FOLDER=/nowhere")
+    for name in ("HOST", "PORT"):
+        process.delenv(name)
+    process.setenv("SETTINGS_FOLDER", f" {tmp_path} ")
+    assert (settings.current().host, settings.current().port) == ("dotenv", 1)
+
+
+@pytest.mark.parametrize("unset", [None, "", " "])
+def test_without_settings_folder_the_files_are_those_of_the_project(tmp_path: Path, unset: str | None) -> None:
+    shutil.copy(PROJECT / "settings.py", tmp_path)
+    write_local_settings(tmp_path, PORT="1234")
+    environment = {"PATH": os.environ["PATH"], **({} if unset is None else {"SETTINGS_FOLDER": unset})}
+    program = "import settings; print(settings.current().port)"
+    printed = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, env=environment, text=True)
+    assert printed == "1234\n"
+
+
+# ---- values
 
 
 @pytest.mark.parametrize(
@@ -206,7 +232,7 @@ def test_services_are_a_list_in_order_each_once(tmp_path: Path, text: str, servi
     assert load({"SERVICES": text}, tmp_path).services == services
 
 
-def test_a_list_of_services_that_names_none_is_refused(tmp_path: Path) -> None:
+def test_a_list_of_services_that_names_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^SERVICES names no service"):
         load({"SERVICES": " , "}, tmp_path)
 
@@ -216,18 +242,18 @@ def test_a_list_of_services_that_names_none_is_refused(tmp_path: Path) -> None:
     [("on", True), ("ON", True), ("true", True), ("True", True), ("off", False), ("Off", False), ("false", False)],
 )
 def test_a_switch_is_on_or_off_in_either_case(tmp_path: Path, text: str, is_on: bool) -> None:
-    assert load({"PAN_HOLDER_CHECK": text}, tmp_path).pan_holder_check is is_on
+    assert load({"TELEMETRY": text}, tmp_path).telemetry is is_on
 
 
 @pytest.mark.parametrize("text", ["yes", "0", "1", "offf", "o n", "none"])
-def test_a_switch_that_is_neither_on_nor_off_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match=r"^PAN_HOLDER_CHECK must be on or off") as caught:
-        load({"PAN_HOLDER_CHECK": text}, tmp_path)
+def test_a_switch_that_is_neither_on_nor_off_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^TELEMETRY must be on or off") as caught:
+        load({"TELEMETRY": text}, tmp_path)
     assert repr(text) in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "least", "most"), [("PORT", 0, 65535), ("PYTHON_THREADPOOL_THREAD_COUNT", 1, 1000)])
-def test_a_number_within_its_bounds_is_read_and_any_other_is_refused_by_name(
+def test_a_number_outside_of_its_bounds_is_an_error_that_names_it(
     tmp_path: Path, name: str, least: int, most: int
 ) -> None:
     for number in (least, most):
@@ -246,7 +272,7 @@ def test_a_number_with_leading_zeros_has_the_same_bounds(tmp_path: Path, text: s
 
 
 @pytest.mark.parametrize("given", [{}, {"DATABASE_URL": ""}, {"DATABASE_URL": "  "}])
-def test_on_azure_a_missing_database_url_is_refused_by_name(tmp_path: Path, given: dict[str, str]) -> None:
+def test_on_azure_a_missing_database_url_is_an_error_that_names_it(tmp_path: Path, given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
         load({"WEBSITE_SITE_NAME": "rollbook-app", **given}, tmp_path)
 
@@ -258,14 +284,14 @@ def test_on_azure_local_settings_are_not_read(tmp_path: Path) -> None:
         load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path)
 
 
-def test_a_blank_name_of_a_site_is_not_azure(tmp_path: Path) -> None:
+def test_a_blank_site_name_is_not_azure(tmp_path: Path) -> None:
     write_local_settings(tmp_path, PORT="8080")
     loaded = load({"WEBSITE_SITE_NAME": " "}, tmp_path)
     assert not loaded.on_azure
     assert loaded.port == 8080
 
 
-def test_on_azure_a_given_database_url_is_taken(tmp_path: Path) -> None:
+def test_on_azure_a_database_url_is_read_from_variables_and_dotenv(tmp_path: Path) -> None:
     url = "mssql+pyodbc://server/database"
     loaded = load({"WEBSITE_SITE_NAME": "rollbook-app", "DATABASE_URL": url}, tmp_path)
     assert loaded.database_url == url
@@ -274,90 +300,46 @@ def test_on_azure_a_given_database_url_is_taken(tmp_path: Path) -> None:
     assert load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path).database_url == url
 
 
-def test_no_refusal_of_another_setting_repeats_the_database_url(tmp_path: Path) -> None:
+def test_no_error_of_another_setting_repeats_the_database_url(tmp_path: Path) -> None:
     given = {"DATABASE_URL": "mssql+pyodbc://app:hunter2@server/database", "PORT": "x"}
     with pytest.raises(SettingsError) as caught:
         load(given, tmp_path)
     assert "hunter2" not in str(caught.value)
 
 
-# ---- the sample
-
-
-def names_of_settings() -> set[str]:
-    """Every name that settings.py reads: its string constants in capitals."""
-    tree = ast.parse((PROJECT / "settings.py").read_text("utf-8"))
-    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    return {text for text in constants if isinstance(text, str) and re.fullmatch("[A-Z][A-Z0-9_]{2,}", text)}
-
-
-def test_the_sample_names_every_setting_that_can_be_set_by_hand() -> None:
-    sample = json.loads((PROJECT / "local.settings.sample.json").read_text("utf-8"))
-    names = names_of_settings()
-    assert {"DATABASE_URL", "PORT", "WEBSITE_SITE_NAME"} <= names
-    assert names - {"WEBSITE_SITE_NAME"} <= set(sample["Values"])
-    assert "WEBSITE_SITE_NAME" not in sample["Values"], "Azure sets it"
-
-
-def test_the_sample_is_what_core_tools_expect_of_a_python_app() -> None:
-    sample = json.loads((PROJECT / "local.settings.sample.json").read_text("utf-8"))
-    assert sample["IsEncrypted"] is False
-    assert sample["Values"]["FUNCTIONS_WORKER_RUNTIME"] == "python"
-    assert all(isinstance(value, str) for value in sample["Values"].values())
-
-
-def test_the_sample_says_the_defaults_and_turns_on_what_is_there_to_be_tried(tmp_path: Path) -> None:
-    default = load({}, tmp_path)
-    (tmp_path / "local.settings.json").write_bytes((PROJECT / "local.settings.sample.json").read_bytes())
-    assert load({}, tmp_path) == replace(
-        default, services=("users", "points"), points_allow_flush=True, api_docs=True, health_check=True
+def test_repr_has_no_secret(tmp_path: Path) -> None:
+    loaded = load(
+        {
+            "DATABASE_URL": "mssql+pyodbc://app:hunter2@server/database",
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=hunter2",
+            "SOME_SECRET": "hunter2",
+            "HOST": "shown",
+        },
+        tmp_path,
     )
-
-
-# ---- the only reader
-
-ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-
-
-def readings_of_the_environment(tree: ast.AST) -> Iterator[int]:
-    """The lines that read or write environment variables, or import what does."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(attr=attr) if attr in ENVIRONMENT:
-                yield node.lineno
-            case ast.Import(names=names) if any(name.name.split(".")[0] == "dotenv" for name in names):
-                yield node.lineno
-            case ast.ImportFrom(module=str(module), names=names):
-                if module.split(".")[0] == "dotenv" or any(name.name in ENVIRONMENT for name in names):
-                    yield node.lineno
-
-
-def test_nobody_but_settings_reads_the_environment() -> None:
-    files = [
-        *(path for path in PROJECT.glob("*.py") if path.name != "settings.py"),
-        *(path for folder in ("api", "domain", "persistence", "devhost") for path in (PROJECT / folder).rglob("*.py")),
-    ]
-    assert {"function_app.py", "http.py", "errors.py", "database.py", "host.py"} <= {path.name for path in files}
-    readings = [
-        f"{path.relative_to(PROJECT)}:{line}"
-        for path in files
-        for line in readings_of_the_environment(ast.parse(path.read_text("utf-8")))
-    ]
-    assert readings == []
+    assert "hunter2" not in f"{loaded!r} {loaded}"
+    assert "shown" in repr(loaded)
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("given", "timers"),
     [
-        "import os\nos.environ['PORT']",
-        "import os as o\no.getenv('PORT')",
-        "from os import environ",
-        "from os import getenv as get",
-        "import dotenv",
-        "from dotenv import load_dotenv",
-        "from dotenv.main import dotenv_values",
-        "def f():\n    import dotenv.main",
+        ({}, False),
+        ({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, True),
+        ({"AzureWebJobsStorage__accountName": "storage"}, True),
+        ({"AzureWebJobsStorage": " ", "AzureWebJobsStorage__accountName": ""}, False),
+        ({"TIMERS": "on"}, True),
+        ({"TIMERS": "off"}, False),
+        ({"TIMERS": "off", "AzureWebJobsStorage__accountName": "storage"}, False),
+        ({"TIMERS": "", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}, True),
     ],
 )
-def test_each_way_to_read_the_environment_would_be_seen(source: str) -> None:
-    assert list(readings_of_the_environment(ast.parse(source)))
+def test_timers_run_where_storage_is_unless_timers_decides(tmp_path: Path, given: dict[str, str], timers: bool) -> None:
+    assert load(given, tmp_path).timers is timers
+    write_local_settings(tmp_path, **given)
+    assert load({}, tmp_path).timers is timers
+
+
+def test_timers_is_a_switch_whose_errors_name_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^TIMERS must be on or off"):
+        load({"TIMERS": "sometimes"}, tmp_path)
