@@ -1,10 +1,12 @@
-"""The function app as the worker indexes it: which functions, with which triggers and signatures."""
+"""The function app as the worker indexes it: its functions, their triggers and signatures, and what is imported."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -19,50 +21,57 @@ import azure.functions as func
 import pytest
 from azure.functions.decorators.function_app import Function
 from azure.functions.decorators.http import HttpOutput, HttpTrigger
+from azure.functions.decorators.timer import TimerTrigger
 
+import api
 import function_app
-from api import BLUEPRINTS
+from api.http.service import Service
 from persistence.database import connections
 from settings import Settings, SettingsError, load
+from tests.api.http import toy
 
 PROJECT = Path(function_app.__file__).resolve().parent
+FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
+POST, GET, ANY = ("POST",), ("GET",), ()
 
 
 class Served(NamedTuple):
-    """Where a function answers, and the module of `api` that has it."""
+    """The service of a function, the module of its handler, and its trigger."""
 
+    service: str
     module: str
     route: str
-    methods: tuple[func.HttpMethod, ...] | None
-    """None: every method."""
+    methods: tuple[str, ...] = POST
+    level: func.AuthLevel = FUNCTION
 
 
-POST, GET = (func.HttpMethod.POST,), (func.HttpMethod.GET,)
 SERVED = {
-    "create_user": Served("users", "create_user", POST),
-    "delete_user": Served("users", "delete_user", POST),
-    "get_users": Served("users", "get_users", POST),
-    "update_user": Served("users", "update_user", POST),
-    "add_transaction": Served("points", "addTransaction", POST),
-    "balance": Served("points", "balance", GET),
-    "flush_db": Served("points", "flushDB", None),
-    "spend": Served("points", "spend", POST),
-    "openapi_json": Served("description", "openapi.json", GET),
+    "create_user": Served("users", "api.users.endpoints", "create_user"),
+    "delete_user": Served("users", "api.users.endpoints", "delete_user"),
+    "get_users": Served("users", "api.users.endpoints", "get_users"),
+    "update_user": Served("users", "api.users.endpoints", "update_user"),
+    "add_transaction": Served("points", "api.points", "addTransaction"),
+    "balance": Served("points", "api.points", "balance", GET),
+    "flush_db": Served("points", "api.points", "flushDB", ANY),
+    "spend": Served("points", "api.points", "spend"),
+    "openapi_json": Served("openapi", "api.http.openapi", "openapi.json", GET),
 }
-NAMES = sorted(SERVED)
-SERVICES = sorted({served.module for served in SERVED.values()} - {"description"})
 DOCS = {
-    "docs_index_html": "docs",
-    "docs_page_css": "docs/page.css",
-    "docs_page_js": "docs/page.js",
-    "docs_swagger_ui_bundle_js": "docs/swagger-ui-bundle.js",
-    "docs_swagger_ui_css": "docs/swagger-ui.css",
+    "docs_index_html": Served("docs", "api.docs", "docs", GET, ANONYMOUS),
+    "docs_page_css": Served("docs", "api.docs", "docs/page.css", GET, ANONYMOUS),
+    "docs_page_js": Served("docs", "api.docs", "docs/page.js", GET, ANONYMOUS),
+    "docs_swagger_ui_bundle_js": Served("docs", "api.docs", "docs/swagger-ui-bundle.js", GET, ANONYMOUS),
+    "docs_swagger_ui_css": Served("docs", "api.docs", "docs/swagger-ui.css", GET, ANONYMOUS),
 }
-"""The functions of the page that API_DOCS turns on, and their routes."""
+HEALTH = {
+    "health": Served("health", "api.health", "health", GET, ANONYMOUS),
+    "health_database": Served("health", "api.health", "health/database", GET),
+}
 
 
-def _names(*modules: str) -> list[str]:
-    return sorted(name for name, served in SERVED.items() if served.module in modules)
+def served_by(*services: str) -> list[str]:
+    """The names of the functions of these services, and of their OpenAPI document."""
+    return sorted(name for name, served in SERVED.items() if served.service in (*services, "openapi"))
 
 
 @pytest.fixture
@@ -72,227 +81,262 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     connections.close()
 
 
-@pytest.fixture
-def functions(settings: Settings) -> dict[str, Function]:
-    """The functions of an app that was just built, by name."""
+def functions_of(settings: Settings) -> dict[str, Function]:
+    """The functions of an app that is built with these settings, by name."""
     found = function_app.build(settings).get_functions()
     by_name = {str(function.get_function_name()): function for function in found}
     assert len(by_name) == len(found)
     return by_name
 
 
-def test_the_module_holds_the_app_that_the_worker_looks_for() -> None:
+# ---- functions and triggers
+
+
+def test_the_module_has_the_app_that_the_worker_imports() -> None:
     assert isinstance(function_app.app, func.FunctionApp)
 
 
-def test_the_app_has_exactly_the_functions_of_its_services_and_their_description(
-    functions: dict[str, Function],
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, SERVED),
+        ({"api_docs": True}, SERVED | DOCS),
+        ({"health_check": True}, SERVED | HEALTH),
+        ({"api_docs": True, "health_check": True}, SERVED | DOCS | HEALTH),
+    ],
+)
+def test_functions_are_those_that_settings_enable(
+    settings: Settings, changes: dict[str, Any], expected: dict[str, Served]
 ) -> None:
-    assert sorted(functions) == NAMES
+    functions = functions_of(replace(settings, **changes))
+    assert sorted(functions) == sorted(expected)
+    for name, served in expected.items():
+        trigger = functions[name].get_trigger()
+        assert isinstance(trigger, HttpTrigger)
+        methods = None if not served.methods else [func.HttpMethod[method] for method in served.methods]
+        assert (trigger.route, trigger.methods, trigger.auth_level) == (served.route, methods, served.level), name
 
 
-def test_the_services_are_those_whose_functions_are_known_here() -> None:
-    assert sorted(BLUEPRINTS) == SERVICES
+@pytest.fixture
+def everything(settings: Settings) -> dict[str, Function]:
+    """All functions of all services."""
+    return functions_of(replace(settings, services=api.SERVICES, api_docs=True, health_check=True))
 
 
-def test_no_two_functions_answer_at_one_place(functions: dict[str, Function]) -> None:
+def test_no_two_functions_have_the_same_route(everything: dict[str, Function]) -> None:
     # The host compares routes without regard to case.
-    routes = [str(getattr(function.get_trigger(), "route", "")).lower() for function in functions.values()]
-    assert len({*routes}) == len(routes) == len(NAMES)
+    routes = [str(getattr(function.get_trigger(), "route", "")).lower() for function in everything.values()]
+    assert len({*routes}) == len(routes) == len(SERVED | DOCS | HEALTH)
+
+
+def test_a_function_has_no_binding_but_http(everything: dict[str, Function]) -> None:
+    for function in everything.values():
+        bindings = function.get_bindings()
+        assert sorted(str(binding.name) for binding in bindings) == ["$return", "req"]
+        assert {type(binding) for binding in bindings} == {HttpTrigger, HttpOutput}
+
+
+def test_a_function_has_the_signature_that_the_worker_reads(everything: dict[str, Function]) -> None:
+    for function in everything.values():
+        handler: Any = function.get_user_function()
+        assert list(inspect.signature(handler).parameters) == ["req", "context"]
+        assert typing.get_type_hints(handler) == {
+            "req": func.HttpRequest,
+            "context": func.Context,
+            "return": func.HttpResponse,
+        }
+        assert not inspect.iscoroutinefunction(handler), "a blocking call in a coroutine stops every other request"
+
+
+def test_a_function_has_the_name_module_and_docstring_of_its_handler(everything: dict[str, Function]) -> None:
+    for name, served in (SERVED | DOCS | HEALTH).items():
+        handler: Any = everything[name].get_user_function()
+        assert (handler.__name__, handler.__module__) == (name, served.module)
+        assert handler.__doc__
 
 
 def test_an_app_can_be_built_again_with_the_same_functions(settings: Settings) -> None:
-    built = [function_app.build(settings), function_app.build(settings)]
-    names = [sorted(str(function.get_function_name()) for function in app.get_functions()) for app in built]
-    assert names == [NAMES, NAMES]
+    apps = [function_app.build(settings), function_app.build(settings)]
+    names = [sorted(str(function.get_function_name()) for function in app.get_functions()) for app in apps]
+    assert names == [sorted(SERVED)] * 2
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_answers_its_methods_at_its_route_and_asks_for_a_function_key(
-    functions: dict[str, Function], name: str
-) -> None:
-    trigger = functions[name].get_trigger()
-    assert isinstance(trigger, HttpTrigger)
-    methods = SERVED[name].methods
-    assert trigger.methods == (None if methods is None else [*methods])
-    assert trigger.route == SERVED[name].route
-    assert trigger.auth_level == func.AuthLevel.FUNCTION
-
-
-@pytest.mark.parametrize("name", _names("users"))
-def test_a_function_of_the_users_service_answers_post_alone_at_its_own_name(
-    functions: dict[str, Function], name: str
-) -> None:
-    trigger = functions[name].get_trigger()
-    assert isinstance(trigger, HttpTrigger)
-    assert (trigger.methods, trigger.route) == ([func.HttpMethod.POST], name)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_is_bound_to_http_and_to_nothing_else(functions: dict[str, Function], name: str) -> None:
-    bindings = functions[name].get_bindings()
-    assert sorted(str(binding.name) for binding in bindings) == ["$return", "req"]
-    assert {type(binding) for binding in bindings} == {HttpTrigger, HttpOutput}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_worker_reads_the_parameters_and_types_of_a_function(functions: dict[str, Function], name: str) -> None:
-    handler: Any = functions[name].get_user_function()
-    assert list(inspect.signature(handler).parameters) == ["req", "context"]
-    assert typing.get_type_hints(handler) == {
-        "req": func.HttpRequest,
-        "context": func.Context,
-        "return": func.HttpResponse,
-    }
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_is_plain_and_keeps_its_name_and_its_words(functions: dict[str, Function], name: str) -> None:
-    handler: Any = functions[name].get_user_function()
-    assert not inspect.iscoroutinefunction(handler), "a blocking call in a coroutine stops every other request"
-    assert handler.__name__ == name
-    assert handler.__module__ == f"api.{SERVED[name].module}"
-    assert handler.__doc__
-
-
-def test_the_module_of_a_service_has_its_name() -> None:
-    assert [*BLUEPRINTS.values()] == [f"api.{service}" for service in BLUEPRINTS]
-
-
-def test_building_opens_the_database_of_the_settings(settings: Settings, tmp_path: Path) -> None:
+def test_build_connects_to_the_database_of_the_settings(settings: Settings, tmp_path: Path) -> None:
     function_app.build(settings)
     assert (tmp_path / "rollbook.db").exists()
     with connections.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 0
 
 
-@pytest.mark.parametrize("services", [("payroll",), ("users", "payroll"), ("payroll", "users"), ("Users",)])
-def test_an_unknown_service_is_refused_and_the_known_ones_are_named(
-    settings: Settings, tmp_path: Path, services: tuple[str, ...]
-) -> None:
-    unknown = next(name for name in services if name not in SERVICES)
-    with pytest.raises(SettingsError) as caught:
-        function_app.build(replace(settings, services=services))
-    assert str(caught.value).startswith(f"SERVICES names {unknown};")
-    assert all(name in str(caught.value) for name in BLUEPRINTS)
-    assert not (tmp_path / "rollbook.db").exists()
+def test_the_host_serves_routes_without_a_prefix() -> None:
+    host = json.loads((PROJECT / "host.json").read_text("utf-8"))
+    assert host["version"] == "2.0"
+    assert host["extensions"]["http"]["routePrefix"] == ""
 
 
-def test_every_unknown_service_is_named_at_once(settings: Settings) -> None:
-    with pytest.raises(SettingsError, match=r"^SERVICES names payroll, ledger;"):
-        function_app.build(replace(settings, services=("payroll", "users", "ledger")))
+# ---- services
 
 
-def test_a_service_that_is_left_out_has_no_functions(settings: Settings) -> None:
-    functions = function_app.build(replace(settings, services=())).get_functions()
-    assert [function.get_function_name() for function in functions] == _names("description") == ["openapi_json"]
+def test_the_words_of_services_are_those_of_the_functions() -> None:
+    assert {*api.SERVICES} == {served.service for served in SERVED.values()} - {"openapi"}
+
+
+def test_the_service_of_a_word_has_its_name() -> None:
+    assert [service.name for service in api.load_services(api.SERVICES)] == [*api.SERVICES]
 
 
 @pytest.mark.parametrize(
-    "services", [some for count in range(1, len(SERVICES) + 1) for some in permutations(SERVICES, count)]
+    "words", [some for count in range(len(api.SERVICES) + 1) for some in permutations(api.SERVICES, count)]
 )
-def test_the_functions_are_those_of_the_enabled_services_in_whatever_order_they_are_named(
-    settings: Settings, services: tuple[str, ...]
+def test_services_are_served_in_any_combination_and_order(settings: Settings, words: tuple[str, ...]) -> None:
+    assert sorted(functions_of(replace(settings, services=words))) == served_by(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "unknown"),
+    [
+        (("payroll",), "payroll"),
+        (("users", "payroll"), "payroll"),
+        (("Users",), "Users"),
+        (("payroll", "users", "ledger"), "payroll, ledger"),
+        (("http",), "http"),
+        (("health",), "health"),
+        (("openapi",), "openapi"),
+    ],
+)
+def test_unknown_words_in_services_are_an_error_that_names_all(
+    settings: Settings, tmp_path: Path, words: tuple[str, ...], unknown: str
 ) -> None:
-    functions = function_app.build(replace(settings, services=services)).get_functions()
-    assert sorted(str(function.get_function_name()) for function in functions) == _names(*services, "description")
+    with pytest.raises(SettingsError) as caught:
+        function_app.build(replace(settings, services=words))
+    assert str(caught.value) == f"SERVICES names {unknown}; the services are: {', '.join(api.SERVICES)}."
+    assert not (tmp_path / "rollbook.db").exists()
 
 
-def _modules_of_an_app(tmp_path: Path, package: str = "api", **environment: str) -> list[str]:
-    """The modules of a package that a process has loaded when its app is built."""
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More services: `toy`, which has timers, and `shop` and `till`, which require others."""
+    required = {"shop": ("till", "points"), "till": ("toy",), "toy": ()}
+    services = {name: Service(name, requires=names) for name, names in required.items()} | {"toy": toy.service}
+    for name, service in services.items():
+        module = type(sys)(f"api.{name}")
+        module.service = service  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, f"api.{name}", module)
+    monkeypatch.setattr(api, "SERVICES", ("users", "points", "shop", "toy"))  # `till` has no word
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        (("toy", "users"), ["toy", "users"]),
+        (("shop",), ["toy", "till", "points", "shop"]),
+        (("shop", "points"), ["toy", "till", "points", "shop"]),
+        (("points", "shop", "users"), ["points", "toy", "till", "shop", "users"]),
+        (("users", "shop", "toy"), ["users", "toy", "till", "points", "shop"]),
+    ],
+)
+def test_required_services_are_loaded_once_and_come_first(
+    toys: None, words: tuple[str, ...], loaded: list[str]
+) -> None:
+    assert [service.name for service in api.load_services(words)] == loaded
+
+
+def test_a_required_service_is_served_without_a_word_of_its_own(toys: None, settings: Settings) -> None:
+    functions = functions_of(replace(settings, services=("shop",), timers=True))
+    assert {*functions} > {*served_by("points"), "toy_add", "toy_nightly"}
+    with pytest.raises(SettingsError, match=r"^SERVICES names till;"):
+        function_app.build(replace(settings, services=("till",)))
+
+
+@pytest.mark.parametrize("words", [("toy",), ("shop", "users")])
+def test_an_error_in_a_section_of_settings_names_the_setting(
+    toys: None, settings: Settings, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    wrong = {"TOY_SHOUTING": "loud"}
+    with pytest.raises(SettingsError, match=r"^TOY_SHOUTING must be on or off, not 'loud'\.$"):
+        function_app.build(replace(settings, services=words, values=wrong))
+    assert not (tmp_path / "rollbook.db").exists()
+    assert functions_of(replace(settings, services=("users",), values=wrong)), "no other service reads it"
+
+
+# ---- timers
+
+
+def test_timers_are_registered_where_they_can_run(
+    toys: None, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        functions = functions_of(replace(settings, services=("toy", "users"), timers=True))
+    triggers = {name: functions[name].get_trigger() for name in ("toy_nightly", "toy_failing")}
+    schedules = {name: trigger.schedule for name, trigger in triggers.items() if isinstance(trigger, TimerTrigger)}
+    assert schedules == {"toy_nightly": "0 0 3 * * *", "toy_failing": "*/10 * * * * *"}
+    assert caplog.records == []
+
+
+def test_elsewhere_one_warning_names_the_timers_that_do_not_run(
+    toys: None, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        functions = functions_of(replace(settings, services=("toy", "users"), timers=False))
+    assert {*functions} >= {"toy_add", *served_by("users")}
+    assert not {"toy_nightly", "toy_failing"} & {*functions}
+    message = "AzureWebJobsStorage is not set: these timers do not run: toy_nightly, toy_failing."
+    assert caplog.record_tuples == [("rollbook", logging.WARNING, message)]
+
+
+def test_without_timers_there_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        functions_of(replace(settings, timers=False))
+    assert caplog.records == []
+
+
+# ---- imports: each is paid for at every cold start
+
+
+def imported(tmp_path: Path, package: str = "api", **environment: str) -> set[str]:
+    """The modules of a package that a process has imported when its app is built."""
     program = f"import sys, function_app; print(sorted(name for name in sys.modules if name.startswith('{package}.')))"
     inherited = {name: os.environ[name] for name in ("PATH", "SETTINGS_FOLDER")}
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/alone.db", **inherited, **environment}
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
     )
-    modules: list[str] = ast.literal_eval(ran.stdout)
-    return modules
+    return {*ast.literal_eval(ran.stdout)}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_is_enabled_alone_loads_no_other(tmp_path: Path, service: str) -> None:
-    # An import is paid for at every cold start.
-    loaded = _modules_of_an_app(tmp_path, SERVICES=service, API_DOCS="off")
-    assert loaded == sorted(["api.http", "api.problems", "api.description", f"api.{service}"])
+@pytest.mark.parametrize(
+    ("service", "modules"),
+    [("users", {"api.users", "api.users.endpoints", "api.users.schemas"}), ("points", {"api.points"})],
+)
+def test_a_service_imports_no_other_service(tmp_path: Path, service: str, modules: set[str]) -> None:
+    loaded = imported(tmp_path, SERVICES=service, API_DOCS="off")
+    assert {name for name in loaded if name.split(".")[1] != "http"} == modules
 
 
-def test_the_page_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
-    loaded = {switch: _modules_of_an_app(tmp_path, SERVICES="users", API_DOCS=switch) for switch in ("on", "off")}
-    assert loaded["on"] == sorted([*loaded["off"], "api.docs"])
+@pytest.mark.parametrize(("setting", "module"), [("API_DOCS", "api.docs"), ("HEALTH_CHECK", "api.health")])
+def test_a_part_that_is_off_is_not_imported(tmp_path: Path, setting: str, module: str) -> None:
+    on, off, unset = (imported(tmp_path, SERVICES="users", **{setting: value}) for value in ("on", "off", ""))
+    assert on - off == {module}
+    assert off == unset < on
 
 
-def test_the_page_is_anonymous_and_answers_get_alone(settings: Settings) -> None:
-    functions = function_app.build(replace(settings, api_docs=True)).get_functions()
-    by_name = {str(function.get_function_name()): function for function in functions}
-    assert len(by_name) == len(functions)
-    assert sorted(by_name) == sorted([*NAMES, *DOCS])
-    for name, route in DOCS.items():
-        trigger = by_name[name].get_trigger()
-        assert isinstance(trigger, HttpTrigger)
-        assert (trigger.route, trigger.methods) == (route, [func.HttpMethod.GET])
-        assert trigger.auth_level == func.AuthLevel.ANONYMOUS
-    for name in NAMES:  # which ask for a key beside it as well
-        trigger = by_name[name].get_trigger()
-        assert isinstance(trigger, HttpTrigger)
-        assert trigger.auth_level == func.AuthLevel.FUNCTION
+def test_telemetry_is_imported_only_where_it_is_on(tmp_path: Path) -> None:
+    assert imported(tmp_path, "opentelemetry", TELEMETRY="off") == set()
+    assert imported(tmp_path, "opentelemetry", TELEMETRY="on")
 
 
-def test_the_health_check_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
-    loaded = {
-        switch: _modules_of_an_app(tmp_path, SERVICES="users", HEALTH_CHECK=switch) for switch in ("on", "off", "")
-    }
-    assert loaded["off"] == loaded[""]
-    assert loaded["on"] == sorted([*loaded["off"], "api.health"])
+def test_the_page_imports_no_web_framework(tmp_path: Path) -> None:
+    assert imported(tmp_path, "flask", API_DOCS="on") == set()
+    assert imported(tmp_path, "azure", API_DOCS="on"), "an import would be found"
 
 
-def test_a_sign_of_life_is_anonymous_and_what_asks_the_database_wants_a_key(settings: Settings) -> None:
-    functions = function_app.build(replace(settings, health_check=True)).get_functions()
-    by_name = {str(function.get_function_name()): function for function in functions}
-    assert len(by_name) == len(functions)
-    assert sorted(by_name) == sorted([*NAMES, "health", "health_database"])
-    for name, route, level in (
-        ("health", "health", func.AuthLevel.ANONYMOUS),
-        ("health_database", "health/database", func.AuthLevel.FUNCTION),
-    ):
-        trigger = by_name[name].get_trigger()
-        assert isinstance(trigger, HttpTrigger)
-        assert (trigger.route, trigger.methods, trigger.auth_level) == (route, [func.HttpMethod.GET], level)
-        handler: Any = by_name[name].get_user_function()
-        assert list(inspect.signature(handler).parameters) == ["req", "context"]
-
-
-def test_nothing_but_the_functions_of_health_is_there_for_health(settings: Settings) -> None:
-    names = [str(function.get_function_name()) for function in function_app.build(settings).get_functions()]
-    assert not [name for name in names if "health" in name]
-
-
-def test_telemetry_is_loaded_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
-    assert _modules_of_an_app(tmp_path, "opentelemetry", TELEMETRY="off") == []
-    assert _modules_of_an_app(tmp_path, "opentelemetry", TELEMETRY="on")
-
-
-def test_without_swagger_ui_the_page_is_refused_and_the_package_named(
+def test_without_swagger_ui_an_error_names_its_package(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)  # as Python notes what cannot be imported
+    api_docs = importlib.import_module("api.docs")
+    api_docs._swagger_ui.cache_clear()
     with pytest.raises(SettingsError, match=r"^API_DOCS .*\bflask-swagger-ui\b"):
         function_app.build(replace(settings, api_docs=True))
     assert not (tmp_path / "rollbook.db").exists()
     assert function_app.build(settings).get_functions(), "nothing but the page needs it"
-
-
-def test_the_page_brings_no_web_framework(tmp_path: Path) -> None:
-    assert _modules_of_an_app(tmp_path, "flask", API_DOCS="on") == []
-    assert _modules_of_an_app(tmp_path, "azure", API_DOCS="on"), "the question would be answered"
-
-
-def test_every_service_can_be_enabled_at_once(settings: Settings) -> None:
-    app = function_app.build(replace(settings, services=tuple(BLUEPRINTS)))
-    assert sorted(str(function.get_function_name()) for function in app.get_functions()) == NAMES
-
-
-def test_the_host_serves_routes_without_a_prefix() -> None:
-    host = json.loads((PROJECT / "host.json").read_text("utf-8"))
-    assert host["version"] == "2.0"
-    assert host["extensions"]["http"]["routePrefix"] == ""

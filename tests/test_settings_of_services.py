@@ -6,16 +6,22 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import azure.functions as func
 import pytest
 
+import function_app
 import settings
 from api.points import PointsSettings
 from api.users.schemas import UsersSettings
+from persistence.database import connections
 from settings import SettingsError, load, number, switch, text
 from tests.api.http.toy import ToySettings
+from tests.support.serving import serving
 
 PROJECT = Path(settings.__file__).resolve().parent
 APP = sorted(
@@ -78,6 +84,52 @@ def test_repr_of_a_section_has_no_secret(tmp_path: Path) -> None:
     assert section.key == "hunter2"
     assert "hunter2" not in repr(section)
     assert "shown" in repr(section)
+
+
+# ---- apps of one process
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The OpenAPI documents of two apps that were built one after the other, with PAN_HOLDER_CHECK on and off."""
+    with ExitStack() as stack:
+        strict, lenient = (stack.enter_context(serving(build(tmp_path, check))) for check in ("on", "off"))
+        yield strict.get("/openapi.json").json(), lenient.get("/openapi.json").json()
+    connections.close()
+
+
+def build(folder: Path, holder_check: str) -> func.FunctionApp:
+    """An app of the users service."""
+    given = {"DATABASE_URL": f"sqlite:///{folder}/rollbook.db", "PAN_HOLDER_CHECK": holder_check}
+    return function_app.build(load(given, folder))
+
+
+def test_apps_of_one_process_have_their_own_settings(tmp_path: Path) -> None:
+    strict, lenient = build(tmp_path, "on"), build(tmp_path, "off")
+    user = {"full_name": "Asha Rao", "mob_num": "9876543210", "pan_num": "ABCDE1234F"}
+    with serving(strict) as client, serving(lenient) as lenient_client:
+        rejected = client.post("/create_user", json=user)
+        assert rejected.status_code == 400
+        assert [error["code"] for error in rejected.json()["errors"]] == ["pan-holder-invalid"]
+        created = lenient_client.post("/create_user", json=user)
+        assert created.status_code == 201
+        update = {"user_ids": [created.json()["user_id"]], "update_data": {"pan_num": "ABCDE9999F"}}
+        assert client.post("/update_user", json=update).status_code == 400
+        assert lenient_client.post("/update_user", json=update).status_code == 200
+    connections.close()
+
+
+def test_openapi_has_the_rule_of_its_app_under_the_same_names(documents: tuple[dict[str, Any], ...]) -> None:
+    strict, lenient = (document["components"]["schemas"] for document in documents)
+    assert list(strict) == list(lenient)
+    assert {name for name in strict if strict[name] != lenient[name]} == {"CreateUser", "UpdateData"}
+    for name in ("CreateUser", "UpdateData"):
+        rules = [schemas[name]["properties"].pop("pan_num") for schemas in (strict, lenient)]
+        assert [bool(re.search(rule["pattern"], "ABCDE1234F")) for rule in rules] == [False, True]
+        assert all(re.search(rule["pattern"], "ABCPE1234F") for rule in rules)
+        assert ["pan-holder-invalid" in json.dumps(rule) for rule in rules] == [True, False]
+        assert strict[name] == lenient[name]
+    assert documents[0] == documents[1], "nothing else differs"
 
 
 # ---- the sample
