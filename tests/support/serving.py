@@ -31,11 +31,13 @@ def serving(app: func.FunctionApp) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=base_url, timeout=60, verify=False, trust_env=False) as client:  # noqa: S501 - HTTP
-            yield client
-        server.should_exit = True
-        thread.join()
-    workers.close()
+        try:
+            with httpx.Client(base_url=base_url, timeout=60, verify=False, trust_env=False) as client:  # noqa: S501 - HTTP
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+            workers.close()
 
 
 @contextmanager
