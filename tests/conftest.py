@@ -56,7 +56,7 @@ from persistence.points import LEDGER
 from persistence.scripts import SQL, apply_scripts
 from persistence.users import MANAGERS, SEED_MANAGERS, USERS
 from tests.conformance import Conformance
-from tests.tsql import check_tsql
+from tests.support.tsql import check_tsql
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
 """A SQL Server whose database belongs to the caller: the tests make their schema in it and remove it."""

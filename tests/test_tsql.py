@@ -1,4 +1,4 @@
-"""The checker of T-SQL knows good from bad, and every script passes it."""
+"""The T-SQL checker accepts what SQL Server 2019 accepts and nothing else, and every script passes it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import sqlglot.expressions
 
 from persistence.scripts import SQL, split_batches
-from tests.tsql import ALLOWED, KNOWN_GAPS, check_tsql
+from tests.support.tsql import ALLOWED, KNOWN_GAPS, check_tsql
 
 SETTINGS = "SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;\nGO\n"
 SCRIPTS = sorted([*SQL.rglob("*.sql"), SQL / "member.sql.template"])
 FILLED = {"{name}": "rollbook-app.1", "{sid}": "0x0123456789ABCDEF0123456789ABCDEF"}
-"""What stands in a script that is filled in before it runs, and what it may be filled with."""
+"""The placeholders of script templates, with possible values."""
 
 
 def _filled(script: str) -> str:
@@ -80,7 +80,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: scri
         "CREATE INDEX i ON t (a) WHERE b > 0",
     ],
 )
-def test_t_sql_of_the_kinds_that_the_app_speaks_passes(statement: str) -> None:
+def test_t_sql_of_the_kinds_that_the_app_uses_passes(statement: str) -> None:
     check_tsql(statement)
 
 
@@ -89,8 +89,8 @@ def test_t_sql_of_the_kinds_that_the_app_speaks_passes(statement: str) -> None:
     [
         ("SELECT a FROM t WHERE", "does not parse"),
         ("SELECT 'a FROM t", "does not parse"),
-        ("", "says nothing"),
-        ("-- nothing", "says nothing"),
+        ("", "is empty"),
+        ("-- nothing", "is empty"),
         ("SELECT a FROM t WHERE (a, b) > (?, ?)", "a row is no value"),
         ("SELECT a FROM t WHERE (a, b) IN (SELECT c, d FROM u)", "a row is no value"),
         ("SELECT a FROM t WHERE (a, b) IN ((1, 2))", "a row is no value"),
@@ -232,11 +232,11 @@ def test_t_sql_of_the_kinds_that_the_app_speaks_passes(statement: str) -> None:
         ("CREATE TABLE t (a BLOB)", "in T-SQL it is CREATE TABLE T ( A VARBINARY"),
     ],
 )
-def test_what_is_no_t_sql_is_refused_with_the_reason_and_the_statement(statement: str, reason: str) -> None:
-    with pytest.raises(AssertionError) as refused:
+def test_anything_else_fails_with_the_reason_and_the_statement(statement: str, reason: str) -> None:
+    with pytest.raises(AssertionError) as caught:
         check_tsql(statement)
-    assert reason in str(refused.value)
-    assert str(refused.value).endswith(f"\n{statement}")
+    assert reason in str(caught.value)
+    assert str(caught.value).endswith(f"\n{statement}")
 
 
 @pytest.mark.parametrize(
@@ -260,12 +260,12 @@ def test_what_is_no_t_sql_is_refused_with_the_reason_and_the_statement(statement
         "GRANT UNMASK TO r UNHEARD OF",
     ],
 )
-def test_around_a_known_gap_of_the_parser_everything_is_checked(statement: str) -> None:
+def test_everything_around_a_known_gap_of_the_parser_is_checked(statement: str) -> None:
     with pytest.raises(AssertionError):
         check_tsql(statement)
 
 
-def test_every_kind_that_is_allowed_is_one_of_the_parsers_or_the_name_of_a_function() -> None:
+def test_an_allowed_kind_is_one_of_the_parser_or_names_a_function() -> None:
     unknown = {kind for kind in ALLOWED if not hasattr(sqlglot.expressions, kind)}
     assert unknown == {"DATABASE_PRINCIPAL_ID"}
 
@@ -279,7 +279,7 @@ def test_every_batch_of_every_script_is_t_sql(batch: str) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "reason"), [(pattern, reason) for pattern, _, reason in KNOWN_GAPS])
-def test_every_known_gap_is_one_that_a_script_or_a_statement_needs(pattern: str, reason: str) -> None:
+def test_a_script_or_a_statement_needs_every_known_gap(pattern: str, reason: str) -> None:
     assert reason
     needing = [
         "DELETE FROM users OUTPUT deleted.user_id WHERE is_active = 1",
@@ -289,21 +289,21 @@ def test_every_known_gap_is_one_that_a_script_or_a_statement_needs(pattern: str,
 
 
 @each_script
-def test_every_script_begins_with_a_batch_of_the_settings_that_filtered_indexes_need(script: Path) -> None:
+def test_a_script_begins_with_the_set_lines_of_filtered_indexes(script: Path) -> None:
     assert script.read_bytes().startswith(SETTINGS.encode())
 
 
 @each_script
-def test_nothing_is_left_to_be_filled_in_but_in_the_script_of_members(script: Path) -> None:
+def test_only_the_template_has_placeholders(script: Path) -> None:
     left = {*re.findall(r"\{\w*\}", script.read_text("utf-8"))}
     assert left == ({*FILLED} if script == SQL / "member.sql.template" else set())
 
 
 @each_script
-def test_a_script_says_nothing_that_is_newer_than_sql_server_2019_and_no_merge(script: Path) -> None:
-    said = re.sub(r"--.*", "", script.read_text("utf-8"))
-    assert not NEWER_THAN_2019.search(said)
-    assert not re.search(r"\bMERGE\b", said, re.IGNORECASE)
+def test_a_script_uses_nothing_newer_than_sql_server_2019_and_no_merge(script: Path) -> None:
+    code = re.sub(r"--.*", "", script.read_text("utf-8"))
+    assert not NEWER_THAN_2019.search(code)
+    assert not re.search(r"\bMERGE\b", code, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -320,11 +320,11 @@ def test_a_script_says_nothing_that_is_newer_than_sql_server_2019_and_no_merge(s
         "SELECT APPROX_PERCENTILE_CONT(0.5)",
     ],
 )
-def test_the_newer_features_are_known_by_their_names(text: str) -> None:
+def test_newer_features_are_found_by_their_names(text: str) -> None:
     assert NEWER_THAN_2019.search(text)
 
 
-def test_what_sql_server_2019_has_is_not_taken_for_newer() -> None:
+def test_features_of_sql_server_2019_are_not_found() -> None:
     assert not NEWER_THAN_2019.search(
         "SELECT TRIM(a), LTRIM(b), c AS window FROM STRING_SPLIT(d, N';') WHERE least_of = 1"
     )

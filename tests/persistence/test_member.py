@@ -18,7 +18,7 @@ import settings
 from persistence import __main__ as program
 from persistence.database import connections
 from persistence.scripts import SQL, ScriptFailedError, add_member, split_batches
-from tests.tsql import check_tsql
+from tests.support.tsql import check_tsql
 
 PROJECT = SQL.parent
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"

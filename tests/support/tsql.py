@@ -1,4 +1,4 @@
-"""Whether a statement is T-SQL, as far as that can be told without a SQL Server."""
+"""Checks that a statement is T-SQL, as far as that is possible without a SQL Server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 KNOWN_GAPS: Final = (
-    # pattern, what is parsed in its place, why: T-SQL that the parser does not take. All around it is checked.
+    # pattern, what is parsed in its place, why: T-SQL that the parser rejects. Everything around it is checked.
     (r"\b(DELETE FROM [\w.]+) OUTPUT deleted\.\w+(?:, deleted\.\w+)*", r"\1", "OUTPUT of a DELETE with a WHERE"),
     (r" MASKED WITH \(FUNCTION = '(?:default|email|partial|random)\([^']*\)'\)", "", "a column's mask"),
     (r"\bCREATE ROLE (\w+)(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "CREATE ROLE"),
@@ -19,11 +19,10 @@ KNOWN_GAPS: Final = (
     (r"\bALTER ROLE (\w+) ADD MEMBER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 AS \2 FROM \1", "ADD MEMBER"),
     (r"\bsid <> 0x[0-9A-F]{32}\b", "sid > 0", "a SID that is another one"),
     (r"\bDROP USER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "DROP USER"),
-    (r"\bGRANT UNMASK TO (\w+)", r"GRANT UNMASK ON dbo TO \1", "a right on the whole database"),
+    (r"\bGRANT UNMASK TO (\w+)", r"GRANT UNMASK ON dbo TO \1", "a permission on the whole database"),
 )
 
-# All of T-SQL that Rollbook needs, by the parser's names for it. Whoever needs more adds it, having looked it up: it
-# must be in SQL Server 2019.
+# The part of T-SQL that Rollbook needs, by the parser's names for it. An addition must exist in SQL Server 2019.
 ALLOWED: Final = {
     "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery", "Union", "Join",
     "QueryOption",
@@ -43,7 +42,7 @@ ALLOWED: Final = {
     "Grant", "GrantPrivilege", "GrantPrincipal",
 }  # fmt: skip
 
-# Where a condition may stand, and nothing else may: T-SQL has no values that are true or false.
+# The places of conditions, and of nothing else: T-SQL has no boolean values.
 _PLACES_OF_CONDITIONS: Final = {
     (exp.Where, "this"), (exp.Join, "on"), (exp.And, "this"), (exp.And, "expression"), (exp.Or, "this"),
     (exp.Or, "expression"), (exp.Not, "this"), (exp.IfBlock, "this"), (exp.CheckColumnConstraint, "this"),
@@ -54,9 +53,9 @@ _TEXTS: Final = (exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.NCHAR, exp.DType.N
 
 
 def check_tsql(statement: str) -> None:
-    """Raises `AssertionError`, with the statement, unless it is T-SQL of the kinds that Rollbook is known to need.
+    """Raises `AssertionError`, with the statement, unless it is T-SQL of the kinds that Rollbook needs.
 
-    The parser takes other databases' SQL too. It gives itself away by writing that back as T-SQL: in other words.
+    The parser accepts SQL of other databases, too, but writes it back differently: as T-SQL.
     """
     problems = list(_problems(statement))
     assert not problems, f"{'; '.join(problems)}:\n{statement}"
@@ -74,7 +73,7 @@ def _problems(statement: str) -> Iterator[str]:
         return
     trees = [tree for tree in parsed if tree]
     if not trees:
-        yield "says nothing"
+        yield "is empty"
     for node in (node for tree in trees for node in tree.walk()):
         if (kind := node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__) not in ALLOWED:
             yield f"{kind} is not allowed"
@@ -95,7 +94,7 @@ def _misplaced_value(node: exp.Expr) -> Iterator[str]:
     if isinstance(node, exp.Is) and not isinstance(node.expression, exp.Null):
         yield f"IS {node.expression.sql('tsql')}"
     if isinstance(node, exp.If) and not isinstance(parent, exp.Case):
-        yield "IIF, where CASE serves"
+        yield "IIF in place of CASE"
     if isinstance(node, exp.JSONExtractScalar) and not _is_position(node.expression):
         yield "JSON_VALUE of a path that is not '$[n]'"
     if isinstance(node, exp.CollateColumnConstraint) and not _is_collation(node):
@@ -117,19 +116,19 @@ def _misplaced_clause(node: exp.Expr) -> Iterator[str]:
     if isinstance(node, exp.Order) and not parent.args.get("offset") and node.find_ancestor(exp.Subquery, exp.Exists):
         yield "ORDER BY in a subquery"
     if isinstance(node, exp.QueryOption) and not _is_fast(node):
-        yield "OPTION other than FAST and a number, behind a SELECT that is no part of another statement"
+        yield "OPTION other than FAST and a number, after a SELECT that is no part of another statement"
 
 
 def _misplaced_condition(node: exp.Expr) -> Iterator[str]:
-    if isinstance(node, exp.Paren):  # what is inside stands where it stands
+    if isinstance(node, exp.Paren):  # its content is checked in its place
         return
     place = node
     while isinstance(place.parent, exp.Paren):
         place = place.parent
     parent, key = place.parent, place.arg_key
-    if isinstance(parent, exp.SetItem):  # SET of an option, which the parser takes for a condition
+    if isinstance(parent, exp.SetItem):  # SET of an option, which the parser reads as a condition
         return
-    if isinstance(parent, exp.Update) and key == "expressions":  # an assignment, which it takes for one too
+    if isinstance(parent, exp.Update) and key == "expressions":  # an assignment, which it reads as one, too
         if place is not node or not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
             yield "SET of what is no assignment"
         return
@@ -143,11 +142,11 @@ def _misplaced_condition(node: exp.Expr) -> Iterator[str]:
 
 
 def _misplaced_join(node: exp.Expr) -> Iterator[str]:
-    """Inner joins with ON; a comma only behind the table of an UPDATE, which SQLAlchemy writes into its FROM again."""
+    """Inner joins with ON; a comma only after the table of an UPDATE, which SQLAlchemy repeats in its FROM."""
     if isinstance(node, exp.Join):
-        said = {name for name, value in node.args.items() if value} - {"this", "on"}
-        if said - {"kind"} or node.kind not in ("", "INNER"):
-            yield f"JOIN with {', '.join(sorted(said))}"
+        parts = {name for name, value in node.args.items() if value} - {"this", "on"}
+        if parts - {"kind"} or node.kind not in ("", "INNER"):
+            yield f"JOIN with {', '.join(sorted(parts))}"
         table = node.parent
         in_update = table and isinstance(table.parent, exp.From) and isinstance(table.parent.parent, exp.Update)
         if not node.args.get("on") and not in_update:
@@ -179,6 +178,6 @@ def _is_collation(constraint: exp.CollateColumnConstraint) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """The words and signs but for those that may be left out or stand elsewhere, INTEGER in its short spelling."""
+    """The tokens but for those that are optional or may stand elsewhere, INTEGER in its short spelling."""
     words = [token.text.upper() for token in sqlglot.tokenize(text, dialect="tsql")]
     return ["INT" if word == "INTEGER" else word for word in words if word not in (";", "BEGIN", "END", "NOT")]
