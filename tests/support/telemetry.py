@@ -1,0 +1,103 @@
+"""What telemetry records, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+from sqlalchemy import create_engine
+
+import telemetry
+
+NAME, NUMBER, PAN, PAYER = "Zebulon Quixworth", "9123498765", "QWXPZ9876K", "ZANZIBARIAN"
+"""Values that occur only in what the tests send."""
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+EVENTS = ("before_cursor_execute", "after_cursor_execute", "handle_error")
+
+
+class Observed:
+    """Records from its creation to `close`."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.reader = InMemoryMetricReader()
+        self.traces = TracerProvider(shutdown_on_exit=False)
+        self.traces.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.metrics = MeterProvider([self.reader], shutdown_on_exit=False)
+        self.end = telemetry.observe(self.traces.get_tracer("test"), self.metrics.get_meter("test"))
+
+    def requests(self) -> list[ReadableSpan]:
+        return [span for span in self.exporter.get_finished_spans() if span.kind is SpanKind.INTERNAL]
+
+    def statements(self) -> list[ReadableSpan]:
+        return [span for span in self.exporter.get_finished_spans() if span.kind is SpanKind.CLIENT]
+
+    def request(self) -> ReadableSpan:
+        """The span of the only request."""
+        (span,) = self.requests()
+        return span
+
+    def counted(self, name: str) -> dict[tuple[str, ...], int]:
+        """The counter's values, by the values of its attributes in the order of their names."""
+        data = self.reader.get_metrics_data()
+        metrics = [] if data is None else data.resource_metrics[0].scope_metrics[0].metrics
+        return {
+            tuple(str(value) for _, value in sorted((point.attributes or {}).items())): int(point.value)
+            for metric in metrics
+            if metric.name == name
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint)
+        }
+
+    def text(self) -> str:
+        """Everything about every span and every counter."""
+        data = self.reader.get_metrics_data()
+        spans = [str(span.to_json()) for span in self.exporter.get_finished_spans()]
+        assert spans
+        return "\n".join([*spans, "" if data is None else str(data.to_json())])
+
+    def close(self) -> None:
+        """Ends the recording."""
+        self.end()
+        self.traces.shutdown()
+        self.metrics.shutdown()
+
+
+@contextmanager
+def observing() -> Iterator[Observed]:
+    """What is recorded in a block."""
+    observed = Observed()
+    try:
+        yield observed
+    finally:
+        observed.close()
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    """The attributes of a span."""
+    return dict(span.attributes or {})
+
+
+def count_listeners() -> list[int]:
+    """How many listeners the statements of an engine have, by event."""
+    engine = create_engine("sqlite://")
+    places = [engine.dispatch, engine.dispatch, engine.dialect.dispatch]
+    return [len(list(getattr(place, name))) for place, name in zip(places, EVENTS, strict=True)]
+
+
+def id_of(span: ReadableSpan) -> tuple[int, int]:
+    """The ids of a span's trace and of the span."""
+    assert span.context is not None
+    return span.context.trace_id, span.context.span_id
+
+
+def parent_of(span: ReadableSpan) -> tuple[int, int] | None:
+    """The ids of the trace and of the parent span."""
+    return None if span.parent is None else (span.parent.trace_id, span.parent.span_id)
