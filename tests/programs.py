@@ -17,7 +17,7 @@ import httpx
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 PATIENCE: Final = 60
-"""Seconds after which something that should have happened is taken for lost."""
+"""Seconds until a wait fails."""
 
 
 SETTINGS = {
@@ -36,7 +36,7 @@ LOG_LINE = re.compile(
 
 @contextmanager
 def killing_if_stuck(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Bounds the time of a block that reads what a program prints: reading has no time-out."""
+    """Kills the program when a block that reads its output takes too long: reading has no timeout."""
     watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:
@@ -69,12 +69,12 @@ class Program:
         """All that was written to stderr."""
         return self.log_file.read_text("utf-8")
 
-    def post(self, trigger: str, body: object) -> httpx.Response:
-        """Calls the printed URL of a trigger."""
-        return self.client.post(self.urls[trigger], json=body)
+    def post(self, function: str, body: object) -> httpx.Response:
+        """Calls the printed URL of a function."""
+        return self.client.post(self.urls[function], json=body)
 
     def end(self, number: signal.Signals) -> int:
-        """The exit code after a signal; what was still printed is in `printed`."""
+        """The exit code after a signal; the rest of the output is in `printed`."""
         self.process.send_signal(number)
         with killing_if_stuck(self.process):
             self.printed += self.stdout.read()
@@ -82,7 +82,7 @@ class Program:
 
 
 def environment(folder: Path, settings: dict[str, str], project: Path = PROJECT) -> dict[str, str]:
-    """The variables of a program whose database is in `folder`, unless `settings` say otherwise.
+    """The variables of a program whose database is in `folder` unless `settings` names another.
 
     It reads the local settings of another project, but never those of this one.
     """
@@ -94,7 +94,7 @@ def environment(folder: Path, settings: dict[str, str], project: Path = PROJECT)
 
 @contextmanager
 def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[Program]:
-    """The program, which has printed its functions; it is gone when the block ends."""
+    """The program, which has printed its functions; it ends with the block."""
     log_file = folder / "stderr.txt"
     with (
         log_file.open("w") as log,
@@ -120,7 +120,7 @@ def unexpected(log: str) -> list[str]:
 
 
 def refused_start(environment: Mapping[str, str], *arguments: str, project: Path = PROJECT) -> str:
-    """The one line with which `python -m devhost` declines to start."""
+    """The single line that `python -m devhost` prints when it cannot start."""
     done = subprocess.run(
         [sys.executable, "-m", "devhost", *arguments],
         cwd=project,

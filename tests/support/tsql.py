@@ -132,12 +132,12 @@ def _misplaced_condition(node: exp.Expr) -> Iterator[str]:
         if place is not node or not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
             yield "SET of what is no assignment"
         return
-    wanted = (type(parent), key) in _PLACES_OF_CONDITIONS
+    is_place = (type(parent), key) in _PLACES_OF_CONDITIONS
     if isinstance(parent, exp.If) and key == "this":
-        wanted = not (isinstance(parent.parent, exp.Case) and parent.parent.this)  # CASE WHEN, not CASE a WHEN
-    if wanted and not isinstance(node, _CONDITIONS):
+        is_place = not (isinstance(parent.parent, exp.Case) and parent.parent.this)  # CASE WHEN, not CASE a WHEN
+    if is_place and not isinstance(node, _CONDITIONS):
         yield "a value is no condition"
-    if parent and not wanted and isinstance(node, _CONDITIONS):
+    if parent and not is_place and isinstance(node, _CONDITIONS):
         yield "a condition is no value"
 
 
