@@ -19,6 +19,8 @@ import telemetry
 NAME, NUMBER, PAN, PAYER = "Zebulon Quixworth", "9123498765", "QWXPZ9876K", "ZANZIBARIAN"
 """Values that occur only in what the tests send."""
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+CLOSED = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
+"""A connection string whose endpoint is unreachable."""
 EVENTS = ("before_cursor_execute", "after_cursor_execute", "handle_error")
 
 

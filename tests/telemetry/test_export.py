@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
-from tests.support.telemetry import NAME, NUMBER, PAN, SPAN, TRACE
+from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE
 
-CLOSED = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
+pytestmark = pytest.mark.slow  # processes
+
 QUIET = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # nothing of these tests leaves the machine
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",

@@ -17,9 +17,7 @@ import telemetry
 from api.http import endpoint
 from persistence.database import retries
 from settings import SettingsError
-from tests.support.telemetry import count_listeners, observing
-
-CLOSED = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
+from tests.support.telemetry import CLOSED, count_listeners, observing
 
 
 def is_observed() -> bool:
