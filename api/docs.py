@@ -37,8 +37,8 @@ def _swagger_ui() -> Path:
     package = importlib.util.find_spec("flask_swagger_ui")  # not imported: that would load Flask
     if package is None or not package.submodule_search_locations:
         raise SettingsError(
-            "API_DOCS is on and needs flask-swagger-ui, which contains Swagger UI: add it to requirements.in, then make "
-            "lock."
+            "API_DOCS is on and needs flask-swagger-ui, which contains Swagger UI: add it to requirements.in, "
+            "then make lock."
         )
     return Path(package.submodule_search_locations[0]) / "dist"
 
