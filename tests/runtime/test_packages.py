@@ -35,9 +35,7 @@ def _without_version(text: str) -> str:
     return re.sub(r"(?<=azure-functions )[\d.]+", "1.N", text)
 
 
-def _run(
-    python: Path, packages: Path, folder: Path, program: str, **settings: str
-) -> subprocess.CompletedProcess[str]:
+def _run(python: Path, packages: Path, folder: Path, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
     variables = {**environment(folder, {"SERVICES": "users,points", **settings}), "PYTHONPATH": str(packages)}
     command = [str(python), "-B", "-c", program]
     return subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
