@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -106,18 +107,13 @@ class Settings:
 @functools.cache
 def current() -> Settings:
     """The settings of this process, read once. `SETTINGS_FOLDER` names another folder for the two files."""
-    return load(os.environ, Path(os.environ.get("SETTINGS_FOLDER", "").strip() or PROJECT))
+    return load(os.environ, _folder())
 
 
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
     """Settings from `environment` and the two files of `folder`. Raises `SettingsError`."""
-    values: dict[str, str] = {}
-    # Azure sets it; local settings must not give the app a SQLite there.
     on_azure = bool(environment.get("WEBSITE_SITE_NAME", "").strip())
-    local = {} if on_azure else _local_settings(folder / "local.settings.json")
-    for source in (local, _dotenv(folder / ".env"), environment):
-        # Blanks are left out source by source: a blank value hides nothing.
-        values |= {name: value.strip() for name, value in source.items() if value and value.strip()}
+    values = _values(environment, folder, on_azure=on_azure)
     return Settings(
         **_read(Settings, values),
         database_url=_database_url(values, on_azure=on_azure),
@@ -128,6 +124,20 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
     )
 
 
+def _folder() -> Path:
+    return Path(os.environ.get("SETTINGS_FOLDER", "").strip() or PROJECT)
+
+
+def _values(environment: Mapping[str, str], folder: Path, *, on_azure: bool) -> dict[str, str]:
+    values: dict[str, str] = {}
+    # Local settings must not give the app a SQLite on Azure.
+    local = {} if on_azure else _local_values(folder / "local.settings.json")
+    for source in (local, _dotenv(folder / ".env"), environment):
+        # Blanks are left out source by source: a blank value hides nothing.
+        values |= {name: value.strip() for name, value in source.items() if value and value.strip()}
+    return values
+
+
 def _dotenv(path: Path) -> dict[str, str | None]:
     try:
         return dotenv_values(path, interpolate=False)  # a password may hold ${
@@ -135,14 +145,20 @@ def _dotenv(path: Path) -> dict[str, str | None]:
         raise SettingsError(f"{path.name} is not text in UTF-8.") from None
 
 
-def _local_settings(path: Path) -> dict[str, str | None]:
+def _local_values(path: Path) -> dict[str, str | None]:
+    values = _local_settings(path).get("Values", {})
+    return {str(name): None if value is None else str(value) for name, value in values.items()}
+
+
+def _local_settings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text("utf-8-sig"))["Values"]
-        return {str(name): None if value is None else str(value) for name, value in values.items()}
+        content: dict[str, Any] = json.loads(path.read_text("utf-8-sig"))
+        content["Values"].items()
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path.name} is not a JSON object with an object named Values.") from error
+    return content
 
 
 def _services(values: Values) -> tuple[str, ...]:
@@ -167,3 +183,59 @@ def _timers(values: Values) -> bool:
     """Whether timers can run: the host keeps their leases in storage; the development host sets TIMERS instead."""
     has_storage = any(values.get(name) for name in ("AzureWebJobsStorage", "AzureWebJobsStorage__accountName"))
     return _switch(values, "TIMERS", default=has_storage)
+
+
+# ---- the settings of the development host
+
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """The web origins, in lower case, whose pages may call the development host besides its own; `*` alone is all."""
+
+    origins: tuple[str, ...] = ()
+    credentials: bool = False
+
+    @property
+    def any_origin(self) -> bool:
+        """Whether pages of every origin may."""
+        return self.origins == ("*",)
+
+    def allows(self, origin: str | None) -> bool:
+        """Whether requests of `origin` may be served; None is a request without `Origin`."""
+        return self.any_origin or (origin is not None and origin.lower() in self.origins)
+
+
+def enable_timers() -> None:
+    """Makes the app register its timers although it has no storage, unless `TIMERS` is set.
+
+    The development host calls it before `current()`: it runs timers itself. Raises `SettingsError`.
+    """
+    if "TIMERS" not in load(os.environ, _folder()).values:
+        os.environ["TIMERS"] = "on"
+
+
+def load_cors(folder: Path | None = None) -> Cors:
+    """`Host.CORS` and `Host.CORSCredentials` of the local.settings.json in `folder`. Raises `SettingsError`.
+
+    Without `folder` the file is that of `current()`.
+    """
+    host = _local_settings((folder or _folder()) / "local.settings.json").get("Host") or {}
+    if not isinstance(host, dict):
+        raise SettingsError("Host in local.settings.json must be an object.")
+    listed, credentials = host.get("CORS") or "", host.get("CORSCredentials") or False
+    if not isinstance(listed, str):
+        raise SettingsError("Host.CORS in local.settings.json must be a string: origins separated by commas, or *.")
+    if not isinstance(credentials, bool):
+        raise SettingsError("Host.CORSCredentials in local.settings.json must be true or false.")
+    origins = tuple(dict.fromkeys(origin.strip().lower() for origin in listed.split(",") if origin.strip()))
+    cors = Cors(origins, credentials)
+    if cors.any_origin and credentials:
+        raise SettingsError("Host.CORSCredentials in local.settings.json needs origins by name: browsers reject *.")
+    if not cors.any_origin and (wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]):
+        raise SettingsError(
+            f"Host.CORS in local.settings.json has {wrong[0]!r}; an origin is scheme://name or scheme://name:port, "
+            "and * stands alone."
+        )
+    return cors
