@@ -16,19 +16,21 @@ from pathlib import Path
 import uvicorn
 
 import settings
-from devhost.host import Host, HostJsonError, Route, Workers, find_routes, read_route_prefix
+from devhost.access import access_for
+from devhost.host import DRAIN_SECONDS, Host
+from devhost.indexing import HostJsonError, Index, index_functions, read_route_prefix
+from devhost.schedules import next_occurrence
+from devhost.timers import utc_now
+from devhost.workers import WorkerPool
 
-DRAIN_SECONDS = 10
-"""How long a stop waits for requests under way."""
 
-
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     """Writes each record as one line with one call: a stock handler costs a request more than its query."""
 
     def handle(self, record: logging.LogRecord) -> bool:
         try:
             os.write(2, (self.format(record) + "\n").encode("utf-8", "backslashreplace"))
-        except OSError:  # nobody reads: a request must not fail for its log line
+        except OSError:  # a closed terminal: a request must not fail for its log line
             return False
         return True
 
@@ -36,20 +38,23 @@ class _Lines(logging.Handler):
 def main() -> None:
     """Reads the command line and the settings, and serves."""
     try:
-        configured = settings.current()
-        arguments = _arguments(configured)
-        _log_lines()
+        settings.enable_timers()
+        configured, cors = settings.current(), settings.load_cors()
+        arguments = _parse_arguments(configured)
+        _configure_logging()
         app = importlib.import_module("function_app").app
-        routes, unserved = find_routes(app, read_route_prefix(Path("host.json")))
+        index = index_functions(app, read_route_prefix(Path("host.json")), configured.values)
     except (settings.SettingsError, HostJsonError) as error:
         sys.exit(f"Cannot start: {error}")
     listener = _listen(arguments.host, arguments.port)
-    workers = Workers(configured.threads)
-    server = _server(Host(routes, workers))
-    # While it serves, uvicorn has handlers of its own: it finishes what is under way, then raises the signal again.
+    address, port = listener.getsockname()[:2]
+    workers = WorkerPool(configured.threads)
+    access = access_for(arguments.host, address, cors)
+    server = _server(Host(index.routes, workers, timers=index.timers, access=access))
+    # While it serves, uvicorn has handlers of its own: it finishes what is in progress, then raises the signal again.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    _introduce(routes, unserved, *listener.getsockname()[:2])
+    _print_banner(index, address, port, cors)
     gc.freeze()  # what was imported stays: the collector need not look at it again
     server.run(sockets=[listener])
     workers.close()
@@ -66,14 +71,14 @@ def _listen(host: str, port: int) -> socket.socket:
     sys.exit(f"Cannot listen on {host}:{port}: {reason}. PORT and HOST choose another.")
 
 
-def _log_lines() -> None:
-    logging.basicConfig(level=logging.INFO, handlers=[_Lines()], format="%(message)s")
+def _configure_logging() -> None:
+    logging.basicConfig(level=logging.INFO, handlers=[_LineHandler()], format="%(message)s")
     # The logging documentation's ways to leave out of a record what no line shows.
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
-def _arguments(configured: settings.Settings) -> argparse.Namespace:
+def _parse_arguments(configured: settings.Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devhost", description="Serves this function app on this machine.")
     parser.add_argument("--host", default=configured.host, help="address to listen on (HOST, default %(default)s)")
     parser.add_argument(
@@ -82,23 +87,36 @@ def _arguments(configured: settings.Settings) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _introduce(routes: list[Route], unserved: list[str], host: str, port: int) -> None:
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _print_banner(index: Index, address: str, port: int, cors: settings.Cors) -> None:
+    authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     print("Functions:\n")
-    for route in routes:
+    for route in index.routes:
         methods = ",".join(sorted(route.methods)) or "any method"
-        print(f"  {route.function_name}: [{methods}] http://{authority}/{route.template}")
-    for reason in unserved:
-        print(f"  not served: {reason}")
+        print(f"  {route.function.name}: [{methods}] http://{authority}/{route.template}")
+    for timer in index.timers:
+        due = next_occurrence(timer.schedule, utc_now())
+        print(f"  {timer.function.name}: [timer] {timer.expression}, next at {due:%Y-%m-%dT%H:%M:%SZ}")
+    for reason in index.unsupported:
+        print(f"  unsupported: {reason}")
+    if cors.origins:
+        print(f"\nPages of these origins may call it (Host.CORS): {', '.join(cors.origins)}")
     print("\nFunction keys are not checked here; on Azure every call needs one. Ctrl-C stops.", flush=True)
-    if not ip_address(host).is_loopback:
-        print(f"Warning: listening on {host}: whoever reaches this port reads and changes everything.", flush=True)
+    _print_warning(address)
+
+
+def _print_warning(address: str) -> None:
+    if ip_address(address).is_loopback:
+        return
+    warning = f"Warning: listening on {address}: every machine that reaches this port can read and change everything"
+    if ip_address(address).is_unspecified:
+        warning += ", and so can web pages by DNS rebinding, because any Host header is accepted"
+    print(f"{warning}.", flush=True)
 
 
 def _server(host: Host) -> uvicorn.Server:
     config = uvicorn.Config(
         host,
-        lifespan="off",
+        lifespan="on",
         interface="asgi3",
         ws="none",
         access_log=False,

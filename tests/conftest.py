@@ -50,7 +50,9 @@ import settings
 from api import SERVICES, load_services
 from api.http.openapi import build_document
 from api.http.service import Endpoint
-from devhost.host import Host, Workers, find_routes, read_route_prefix
+from devhost.host import Host
+from devhost.indexing import index_functions, read_route_prefix
+from devhost.workers import WorkerPool
 from persistence.database import connections
 from persistence.points import LEDGER
 from persistence.scripts import SQL, apply_scripts
@@ -118,9 +120,11 @@ def conformance() -> Conformance:
 
 @pytest.fixture(scope="session")
 def _client(conformance: Conformance) -> Iterator[httpx.Client]:
-    routes, _ = find_routes(function_app.app, read_route_prefix(PROJECT / "host.json"))
-    workers = Workers(8)
-    config = uvicorn.Config(Host(routes, workers), lifespan="off", interface="asgi3", log_config=None, access_log=False)
+    index = index_functions(function_app.app, read_route_prefix(PROJECT / "host.json"))
+    workers = WorkerPool(8)
+    config = uvicorn.Config(
+        Host(index.routes, workers), lifespan="off", interface="asgi3", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

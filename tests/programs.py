@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -11,14 +12,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 PATIENCE: Final = 60
 """Seconds until a wait fails."""
-
 
 SETTINGS = {
     "SERVICES": "users",
@@ -32,6 +32,14 @@ SETTINGS = {
 LOG_LINE = re.compile(
     r"(\w+) (ok|refused|failed) (\d{3}) \d+\.\d ms ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\S*)"
 )
+
+
+_numbers = itertools.count(6_000_000_000)
+
+
+def new_user(**fields: Any) -> dict[str, Any]:
+    """A body for create_user with a number that no other has."""
+    return {"full_name": "Asha Rao", "mob_num": str(next(_numbers)), "pan_num": "ABCPE1234F", **fields}
 
 
 @contextmanager

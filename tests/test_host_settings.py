@@ -52,8 +52,8 @@ def test_without_the_file_or_the_section_no_origin_is_listed(tmp_path: Path) -> 
         (["*"], "Host "),
         ({"CORS": ["https://app.example"]}, "Host.CORS "),
         ({"CORS": True}, "Host.CORS "),
-        ({"CORS": "*", "CORSCredentials": "true"}, "Host.CORSCredentials "),
-        ({"CORS": "*", "CORSCredentials": 1}, "Host.CORSCredentials "),
+        ({"CORS": "https://app.example", "CORSCredentials": "true"}, "Host.CORSCredentials "),
+        ({"CORS": "https://app.example", "CORSCredentials": 1}, "Host.CORSCredentials "),
         ({"CORS": "*", "CORSCredentials": True}, "Host.CORSCredentials "),
         *(
             ({"CORS": wrong}, "Host.CORS ")

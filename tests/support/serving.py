@@ -17,15 +17,17 @@ import settings
 from api.http.endpoint import endpoint_function
 from api.http.openapi import openapi_endpoint
 from api.http.service import Service
-from devhost.host import Host, Workers, find_routes
+from devhost.host import Host
+from devhost.indexing import index_functions
+from devhost.workers import WorkerPool
 
 
 @contextmanager
 def serving(app: func.FunctionApp) -> Iterator[httpx.Client]:
     """A client of a server of this app."""
-    routes, _ = find_routes(app, "")
-    workers = Workers(8)
-    config = uvicorn.Config(Host(routes, workers), lifespan="off", interface="asgi3", log_config=None, access_log=False)
+    workers = WorkerPool(8)
+    host = Host(index_functions(app, "").routes, workers)
+    config = uvicorn.Config(host, lifespan="off", interface="asgi3", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

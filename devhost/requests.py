@@ -1,0 +1,80 @@
+"""Requests: from the messages of ASGI to what a function receives, as the real host hands it over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import azure.functions as func
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+BODY_BYTES_MAX: Final = 100 * 1024 * 1024
+"""Largest body that reaches a function: the real host's default (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
+
+
+class DisconnectedError(Exception):
+    """A client that disconnected before the end of its request."""
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    """The headers by their lower-case names; repeated ones are joined by a comma."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:  # ASGI lower-cases the names
+        text = value.decode("latin-1")
+        key = name.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body, however it was sent, or None where it is larger than the real host takes.
+
+    Raises `DisconnectedError` where the client left before its end: half a body must not reach a function.
+    """
+    parts: list[bytes] = []
+    size = 0
+    more_body = True
+    while more_body:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise DisconnectedError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            return None
+        more_body = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def build_request(scope: Scope, headers: dict[str, str], route_params: dict[str, str], body: bytes) -> func.HttpRequest:
+    """The request of a function."""
+    query = scope["query_string"].decode("latin-1")
+    path = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
+    return func.HttpRequest(
+        scope["method"],
+        f"{scope['scheme']}://{headers['host']}{path}{'?' + query if query else ''}",
+        headers=headers,
+        params=_query_params(query) if query else {},
+        route_params=route_params,
+        body=body,
+    )
+
+
+def decode_path(scope: Scope) -> str:
+    """The path to match. The real host's server leaves an encoded slash as it is."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return str(scope["path"])
+    return unquote(re.sub("%2f", "%252F", raw.decode("latin-1"), flags=re.IGNORECASE))
+
+
+def _query_params(query: str) -> dict[str, str]:
+    """The parameters of a query: those of one name joined, as ASP.NET joins them, and empty ones dropped."""
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, []).append(value)
+    return {name: ",".join(given) for name, given in values.items() if given != [""]}
