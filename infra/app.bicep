@@ -39,6 +39,9 @@ param sqlMaxVCores int
 @description('Minutes without a connection after which the database pauses; -1 means never.')
 param sqlAutoPauseDelay int
 
+@description('The web origins whose pages may call the app, separated by commas.')
+param corsOrigins string
+
 var databaseName = 'rollbook'
 var packageContainerName = 'packages'
 var subnetName = 'functions'
@@ -315,6 +318,9 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       http20Enabled: true
+      cors: {
+        allowedOrigins: empty(corsOrigins) ? [] : split(replace(corsOrigins, ' ', ''), ',')
+      }
       // Flex Consumption rejects what it configures elsewhere or does not support: settings such as
       // FUNCTIONS_WORKER_RUNTIME and WEBSITE_RUN_FROM_PACKAGE, the properties linuxFxVersion, alwaysOn and ftpsState.
       appSettings: [

@@ -49,6 +49,9 @@ param sqlMaxVCores int = 2
 @maxValue(10080)
 param sqlAutoPauseDelay int = 60
 
+@description('The web origins whose pages may call the app, separated by commas; none by default.')
+param corsOrigins string = ''
+
 var tags = {
   'azd-env-name': environmentName
 }
@@ -75,6 +78,7 @@ module app 'app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     sqlMaxVCores: sqlMaxVCores
     sqlAutoPauseDelay: sqlAutoPauseDelay
+    corsOrigins: corsOrigins
   }
 }
 

@@ -128,10 +128,11 @@ def test_the_site_has_nothing_that_flex_consumption_rejects() -> None:
     rejected = r"^(FUNCTIONS_|WEBSITE_|SCM_|ENABLE_ORYX|AzureWebJobsStorage$|APPINSIGHTS_)"
     assert not [name for name in app_settings() if re.search(rejected, name)]
     _, _, text = APP.partition("siteConfig: {")
-    assert re.findall(r"^      (\w+):", text, re.MULTILINE)[:4] == [
+    assert re.findall(r"^      (\w+):", text, re.MULTILINE)[:5] == [
         "minTlsVersion",
         "scmMinTlsVersion",
         "http20Enabled",
+        "cors",
         "appSettings",
     ]
     for word in ("linuxFxVersion", "alwaysOn", "ftpsState", "functionAppScaleLimit"):
