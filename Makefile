@@ -17,7 +17,7 @@ define STATIC
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test lock database openapi bench clean
+.PHONY: help run check test lock database sql openapi bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ lock: $(VENV)/installed  ## pin requirements*.in in requirements*.txt
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
 
-database: $(VENV)/installed local.settings.json  ## apply sql/ to the database of DATABASE_URL
-	@$(BIN)/python -m persistence
+database: $(VENV)/installed local.settings.json  ## migrate the database of DATABASE_URL
+	@$(BIN)/python -m admin migrate
+
+sql: $(VENV)/installed  ## write sql/ and heads.py from the migrations
+	@$(BIN)/python -m persistence.migrations
 
 openapi: $(VENV)/installed  ## write docs/openapi.json
 	@PAN_HOLDER_CHECK=on $(BIN)/python -m devhost.openapi

@@ -18,6 +18,8 @@ from api.http.endpoint import endpoint_function, timer_function
 from api.http.openapi import openapi_endpoint
 from api.http.service import Endpoint, Service, Timer
 from persistence.database import connections
+from persistence.migrations.embedded import upgrade_embedded
+from persistence.migrations.state import migration_branches
 
 logger = logging.getLogger("rollbook")
 
@@ -33,6 +35,7 @@ def build(configured: settings.Settings) -> func.FunctionApp:
         _register_endpoint(app, endpoint, configured.idempotency_hours)
     _register_timers(app, [timer for built in functions for timer in built.timers], enabled=configured.timers)
     connections.connect_from_settings(configured)
+    upgrade_embedded(migration_branches(service.name for service in services))
     if configured.telemetry:
         importlib.import_module("telemetry").start(configured)
     return app

@@ -22,7 +22,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    event,
     insert,
     literal_column,
     select,
@@ -111,11 +110,6 @@ Index(
     mssql_where=text("points_left > 0"),
     mssql_include=["payer_id", "points_left"],
 )
-
-
-@event.listens_for(LEDGER, "after_create")
-def _open(table: Table, connection: Connection, **_: object) -> None:
-    connection.execute(insert(table), {"id": 1, "total": 0})
 
 
 # ---- the grand total

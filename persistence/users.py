@@ -21,7 +21,6 @@ from sqlalchemy import (
     Unicode,
     bindparam,
     delete,
-    event,
     false,
     func,
     insert,
@@ -97,30 +96,6 @@ _filtered_index("ix_users_superseded_user_id", "user_id", "is_active = 0", uniqu
 Index("ix_users_manager_id", USERS.c.manager_id, USERS.c.created_at)
 Index("ix_users_created_at", USERS.c.created_at)
 
-_SEEDED_AT = "2026-01-01T00:00:00.000000Z"
-SEED_MANAGERS: Final = [
-    {
-        "manager_id": f"11111111-1111-4111-8111-11111111111{digit}",
-        "full_name": full_name,
-        "is_active": is_active,
-        "created_at": _SEEDED_AT,
-        "updated_at": None if is_active else _SEEDED_AT,
-    }
-    for digit, full_name, is_active in (
-        (1, "Asha Rao", True),
-        (2, "Vikram Shah", True),
-        (3, "Meera Iyer", True),
-        (4, "Rohan Das", True),
-        (5, "Farah Khan", False),
-    )
-]
-"""Example managers; `sql/users/` has the same for SQL Server."""
-
-
-@event.listens_for(MANAGERS, "after_create")
-def _seed(table: Table, connection: Connection, **_: object) -> None:
-    connection.execute(insert(table), SEED_MANAGERS)
-
 
 # ---- managers
 
@@ -131,6 +106,43 @@ _FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bind
 def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
     """Returns whether the manager is active, or None where there is no such manager."""
     return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
+
+
+class Manager(NamedTuple):
+    """A manager as the command line shows it."""
+
+    manager_id: str
+    full_name: str
+    is_active: bool
+    created_at: str
+    updated_at: str | None
+
+
+_LIST_MANAGERS = select(*(MANAGERS.c[name] for name in Manager._fields)).order_by(
+    MANAGERS.c.created_at, MANAGERS.c.full_name
+)
+_INSERT_MANAGER = insert(MANAGERS)
+_RETIRE_MANAGER = (
+    update(MANAGERS)
+    .where(MANAGERS.c.manager_id == bindparam("retired_id"), MANAGERS.c.is_active)
+    .values(is_active=false(), updated_at=bindparam("now"))
+)
+
+
+def list_managers(connection: Connection) -> list[Manager]:
+    """Every manager, the oldest first."""
+    return [Manager._make(row) for row in connection.execute(_LIST_MANAGERS)]
+
+
+def insert_manager(connection: Connection, manager_id: str, full_name: str, *, now: str) -> None:
+    """Stores an active manager. Raises `LostRaceError`, at the end of the block, where the id is taken."""
+    values = {"manager_id": manager_id, "full_name": full_name, "is_active": True, "created_at": now}
+    connection.execute(_INSERT_MANAGER, values)
+
+
+def retire_manager(connection: Connection, manager_id: str, *, now: str) -> bool:
+    """Makes an active manager inactive; their users stay theirs. False where there is no such active manager."""
+    return connection.execute(_RETIRE_MANAGER, {"retired_id": manager_id, "now": now}).rowcount == 1
 
 
 # ---- create

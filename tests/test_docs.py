@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 import pytest
 
 from api import SERVICES, load_services
-from persistence.users import SEED_MANAGERS
+from tests.support.seed import SEED_MANAGERS
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
-UNWRITTEN: Final = {"admin.md", "deploy.md", "development-host.md", "migrations.md"}
+UNWRITTEN: Final = {"deploy.md", "development-host.md"}
 """Pages of docs/ that others already link to."""
 
 

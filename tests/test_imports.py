@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = {"api", "domain", "persistence", "devhost"}
+PACKAGES = {"admin", "api", "domain", "persistence", "devhost"}
 MODULES = {path.stem for path in PROJECT.glob("*.py")}
 
 NOT_IN_DOMAIN = {"os", "time", "random", "logging", "sqlite3", "json"}

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from sqlalchemy import Connection as Connection  # noqa: PLC0414 - re-exported: handlers pass it on
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import SQLModel
 
 from persistence.database import retries
 from persistence.database.connection_string import login_keywords, parse_database_url
@@ -32,11 +31,11 @@ def connect(
     retry_seconds: int = retries.DEFAULT_BUDGET_SECONDS,
     on_azure: bool = False,
 ) -> None:
-    """Creates the engines for `database_url`. Opens SQLite's file, and creates and fills its missing tables.
+    """Creates the engines for `database_url`, and SQLite's file where there is none. Tables are made by migrations.
 
-    A SQL Server is not contacted yet, and its schema is never changed here; the last three parameters concern it
-    alone. Raises `SettingsError` for another engine, a file that cannot be opened as a database, a driver that is not
-    installed, and a connection that would not be encrypted.
+    A SQL Server is not contacted yet; the last three parameters concern it alone. Raises `SettingsError` for another
+    engine, a file that cannot be opened as a database, a driver that is not installed, and a connection that would not
+    be encrypted.
     """
     global _database
     close()
@@ -44,7 +43,7 @@ def connect(
     if url.get_backend_name() == "sqlite":
         retries.set_budget(retries.DEFAULT_BUDGET_SECONDS)
         _database = SqliteDatabase(url)
-        _create_embedded_tables()
+        _require_writable_file()
     else:
         reader, writer = create_engines(
             login_keywords(url, on_azure=on_azure), threads=threads, recycle_seconds=recycle_seconds
@@ -122,10 +121,9 @@ def _connected() -> SqliteDatabase | SqlServerDatabase:
     return _database
 
 
-def _create_embedded_tables() -> None:
+def _require_writable_file() -> None:
     try:
         with transaction() as connection:
-            SQLModel.metadata.create_all(connection)
             connection.exec_driver_sql("PRAGMA user_version=1")  # a write: detects a read-only file at once
     except (DBAPIError, sqlite3.Error, UnavailableError) as error:
         cause = error.__cause__ if isinstance(error, UnavailableError) else error

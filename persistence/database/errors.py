@@ -73,6 +73,8 @@ KEEP_POOL_ERRORS: Final = frozenset({"10928", "10929", "40501", "49918", "49919"
 
 # 08 and IMC: no connection, or not any more; HYT00 and HYT01: timeout.
 CONNECTION_SQLSTATES: Final = ("08", "IMC", "HYT")
+# SQLite has no code of its own for it: of a statement that is always the same there is no other reason.
+MISSING_TABLE_ERRORS: Final = frozenset({"208", "SQLITE_ERROR"})
 SQLITE_UNAVAILABLE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 
 _KNOWN_NUMBERS = DUPLICATE_KEY_ERRORS | CONFLICT_ERRORS | TRANSIENT_ERRORS
@@ -90,6 +92,18 @@ def classify(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | Unavaila
     if code in TRANSIENT_ERRORS or code.startswith(CONNECTION_SQLSTATES):
         return TransientError
     return TransientError if getattr(error, "connection_invalidated", False) else None
+
+
+def is_rejected(error: BaseException | None) -> bool:
+    """Returns whether a server that was reached rejects the login's database, or shows a certificate that is rejected.
+
+    The app retries both, because failovers cause the first; on the command line waiting does not help. The driver has
+    no code for certificates: its message is looked at, which contains no data before a login.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    text = str(error.orig).lower()
+    return error_code(error) == "4060" or ("ssl provider" in text and ("certificate" in text or "principal" in text))
 
 
 def error_code(error: BaseException | None) -> str:

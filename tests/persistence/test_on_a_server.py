@@ -1,17 +1,19 @@
-"""What only a real SQL Server can show: masks, rights, and scripts that fail half-way. Needs TEST_DATABASE_URL."""
+"""What only a real SQL Server can show: masks, permissions, failed migrations, sqlcmd's scripts. TEST_DATABASE_URL."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 
-import settings
 from persistence.database import connections
-from persistence.scripts import SQL, ScriptFailedError, apply_scripts
+from persistence.migrations.scripts import SQL, apply_scripts, split_batches
+from persistence.migrations.state import schema_state
+from persistence.migrations.upgrade import upgrade
+from tests.conftest import BRANCHES
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("TEST_DATABASE_URL"), reason="needs a SQL Server, which TEST_DATABASE_URL names"
@@ -41,24 +43,37 @@ def test_other_readers_see_masked_values(api: Any) -> None:
 
 def test_the_role_of_the_app_sees_whole_values(api: Any) -> None:
     api.create(mob_num="9876543210")
-    joined = "ALTER ROLE rollbook_app ADD MEMBER rollbook_reader"  # who is dropped leaves the role, too
+    joined = "ALTER ROLE rollbook_app ADD MEMBER rollbook_reader"  # a dropped user leaves the role, too
     assert _as_reader(joined) == ("Asha Rao", "9876543210", "ABCPE1234F")
 
 
 @pytest.mark.usefixtures("app_database")
-def test_the_scripts_ran_before_and_do_not_run_again() -> None:
-    told: list[str] = []
-    apply_scripts(SQL, settings.current().services, told.append)
-    assert told
-    assert all(line.endswith("ran before") for line in told)
+def test_a_current_database_is_left_as_it_is_and_scripts_may_be_repeated() -> None:
+    lines: list[str] = []
+    upgrade(BRANCHES, lines.append)
+    assert lines == []
+    apply_scripts(BRANCHES, lines.append)
+    assert lines
+    assert schema_state(BRANCHES) == "current"
 
 
 @pytest.mark.usefixtures("app_database")
-def test_a_script_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "users").mkdir()
-    script = "CREATE TABLE dbo.rollbook_half (a INT NOT NULL);\nGO\nINSERT INTO dbo.rollbook_nowhere VALUES (1);\nGO\n"
-    (tmp_path / "users" / "900_half.sql").write_text(script, "utf-8")
-    with pytest.raises(ScriptFailedError, match="900_half"):
-        apply_scripts(tmp_path, ["users"], lambda _: None)
+def test_the_scripts_for_sqlcmd_do_nothing_on_a_current_database() -> None:
+    for path in [path for branch in BRANCHES for path in sorted((SQL / branch).glob("[0-9]*.sql"))]:
+        with connections.reading() as connection:
+            for batch in split_batches(path.read_text("utf-8")):
+                connection.exec_driver_sql(batch)
+    assert schema_state(BRANCHES) == "current"
+
+
+@pytest.mark.usefixtures("app_database")
+def test_a_transaction_that_fails_half_way_leaves_no_table() -> None:
+    def fail() -> None:
+        with connections.transaction() as connection:
+            connection.exec_driver_sql("CREATE TABLE dbo.rollbook_half (a INT NOT NULL)")
+            connection.exec_driver_sql("INSERT INTO dbo.rollbook_nowhere VALUES (1)")
+
+    with pytest.raises(DBAPIError):
+        fail()
     with connections.reading() as connection:
         assert "rollbook_half" not in inspect(connection).get_table_names()

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import insert
 
 from persistence.database import connections
-from persistence.users import MANAGERS, SEED_MANAGERS
+from persistence.users import MANAGERS
+from tests.support.seed import SEED_MANAGERS
 
 MISSING = "missing-key"
 

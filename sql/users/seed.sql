@@ -1,8 +1,8 @@
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
 GO
--- Managers to try the users service with: the same as SEED_MANAGERS in persistence/users.py.
+-- Managers to try the users service with: those that an embedded database begins with.
 -- Idempotent: adds those that are missing and changes none, so that a manager who was retired stays retired.
--- Run it after 001_schema.sql, with: sqlcmd -b -i 002_seed_managers.sql
+-- Run it with: sqlcmd -b -i seed.sql
 
 -- Times are UTC. With the T in the middle, neither LANGUAGE nor DATEFORMAT can take the day for the month.
 IF NOT EXISTS (SELECT 1 FROM dbo.managers WHERE manager_id = N'11111111-1111-4111-8111-111111111111')

@@ -1,7 +1,7 @@
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
 GO
--- Rights of the points service. Idempotent.
--- DELETE is for flushDB. Where the ledger is never to be emptied, whatever the settings say, take it away:
+-- Permissions of the points service. Idempotent.
+-- DELETE is for flushDB. Where the ledger is never to be emptied, whatever the settings say, revoke it:
 --     REVOKE DELETE ON dbo.points_transactions TO rollbook_app;
 
 IF DATABASE_PRINCIPAL_ID(N'rollbook_app') IS NULL

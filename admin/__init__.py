@@ -1,0 +1,1 @@
+"""`python -m admin`: commands for operators, one file per service. Nothing in the app imports this."""

@@ -1,0 +1,58 @@
+"""`python -m admin COMMAND`: runs one command on the database of the setting `DATABASE_URL`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+import settings
+from admin.commands import CommandFailedError
+from api import load_services
+from domain.errors import RollbookError
+from persistence.database import connections
+from persistence.migrations.attempts import MigrationFailedError, describe_error
+from persistence.migrations.embedded import upgrade_embedded
+from persistence.migrations.state import SHARED, migration_branches
+
+
+def main() -> None:
+    """Runs the command of the command line; ends with 1 and one line where it cannot."""
+    try:
+        configured = settings.current()
+        services = [service.name for service in load_services(configured.services)]
+        arguments = build_parser(services).parse_args()
+        wait = getattr(arguments, "wait", configured.db_retry_seconds)
+        connections.connect_from_settings(replace(configured, db_retry_seconds=wait))
+        arguments.branches = migration_branches(services)
+        if arguments.command != "migrate":
+            upgrade_embedded(arguments.branches)
+        arguments.run(arguments)
+    except (settings.SettingsError, MigrationFailedError, CommandFailedError) as error:
+        sys.exit(f"Stopped: {error}")
+    except (RollbookError, SQLAlchemyError) as error:
+        sys.exit(f"Stopped: {describe_error(error)}")
+    finally:
+        connections.close()
+
+
+def build_parser(services: Iterable[str]) -> argparse.ArgumentParser:
+    """A parser of the shared commands and of those that the services have in a module of their name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m admin",
+        description="Commands on the database that DATABASE_URL names, for the enabled services.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in (SHARED, *services):
+        if importlib.util.find_spec(f"admin.{name}") is not None:
+            importlib.import_module(f"admin.{name}").add_commands(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Applies migrations, each in a transaction of its own. Imports Alembic, and is itself imported only where needed."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationStep, StampStep
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect, text
+
+from persistence.database.connections import engines, is_embedded, transaction
+from persistence.migrations.adoption import find_release_0_1_0
+from persistence.migrations.attempts import MigrationFailedError, attempt
+from persistence.migrations.history import Migration, alembic_config, list_migrations
+from persistence.migrations.state import describe_newer, find_versions, parse_versions
+
+Report = Callable[[str], None]
+
+
+def upgrade(branches: Sequence[str], report: Report) -> None:
+    """Applies the missing migrations of these branches, in their order, and reports when each begins and ends.
+
+    A database of release 0.1.0 is adopted. Before the first migration of an existing SQLite file a copy is written
+    beside it. Raises `MigrationFailedError`: the migrations before the one that failed stay.
+    """
+    versions = attempt("Reading alembic_version", find_versions)
+    if newer := describe_newer(versions, branches):
+        raise MigrationFailedError(f"a newer version of Rollbook has migrated the database ({newer})")
+    if not is_embedded():
+        attempt("Reading the default schema", _require_dbo)
+    needs_copy = is_embedded() and not is_empty()
+    for migration in list_migrations(branches):
+        if migration.number > versions.get(migration.branch, 0):
+            _apply(migration, report, needs_copy=needs_copy)
+            needs_copy = False
+
+
+def is_empty() -> bool:
+    """Whether the embedded database has no table."""
+    with engines()[0].connect() as connection:
+        return not inspect(connection).get_table_names()
+
+
+def _require_dbo() -> None:
+    with transaction() as connection:
+        schema = connection.execute(text("SELECT SCHEMA_NAME()")).scalar()
+    if schema != "dbo":  # where the permissions name the tables, and the app finds them
+        raise MigrationFailedError(f"The default schema of this login is {schema}; it must be dbo")
+
+
+def _apply(migration: Migration, report: Report, *, needs_copy: bool) -> None:
+    report(f"{migration.name}: running")
+    started = time.monotonic()
+    outcome = attempt(migration.name, functools.partial(_run, migration, report if needs_copy else None))
+    report(f"{migration.name}: {outcome} in {time.monotonic() - started:.1f} s")
+
+
+def _run(migration: Migration, report_copy: Report | None) -> str:
+    """Lets `env.py` apply a migration in one transaction, and returns what came of it."""
+    outcome = "done by another process"
+
+    def find_steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
+        """Runs inside the transaction. Rows of other branches are left alone, those of unknown ones too."""
+        nonlocal outcome
+        connection = context.connection
+        if connection is None or parse_versions(heads).get(migration.branch, 0) >= migration.number:
+            return
+        if report_copy:
+            report_copy(f"{_copy_file(connection, migration)}: a copy of the database from before")
+        adopted = _is_adopted(migration, connection)
+        outcome = "adopted from release 0.1.0" if adopted else "done"
+        revisions = migration.scripts.revision_map
+        if adopted:
+            yield StampStep(None, migration.script.revision, is_upgrade=True, branch_move=True, revision_map=revisions)
+        else:
+            yield MigrationStep.upgrade_from_script(revisions, migration.script)
+
+    with _connection() as connection:
+        config = alembic_config(connection=connection)
+        try:
+            with EnvironmentContext(config, migration.scripts, fn=find_steps):
+                migration.scripts.run_env()
+        except CommandError as error:
+            raise MigrationFailedError(f"{migration.name} failed: {error}") from error
+    return outcome
+
+
+@contextmanager
+def _connection() -> Iterator[Connection]:
+    """Yields a connection: on SQL Server in a transaction, on SQLite in autocommit, where `env.py` begins one."""
+    if is_embedded():
+        with engines()[0].connect() as connection:
+            yield connection
+    else:
+        with transaction() as connection:
+            yield connection
+
+
+def _is_adopted(migration: Migration, connection: Connection) -> bool:
+    """Whether release 0.1.0 made already what this migration makes. Raises `MigrationFailedError` where it is part."""
+    if migration.number > 1:
+        return False
+    found, missing = find_release_0_1_0(connection, migration.branch)
+    if found and missing:
+        raise MigrationFailedError(
+            f"{migration.name} failed: the database has tables of {migration.branch} from release 0.1.0, but not "
+            f"{', '.join(missing)}; complete them with the scripts of that release"
+        )
+    return found
+
+
+def _copy_file(connection: Connection, migration: Migration) -> str:
+    """Copies the file as it was last committed, and returns the name of the copy, which is complete or not there."""
+    (path,) = (Path(row.file) for row in connection.exec_driver_sql("PRAGMA database_list") if row.name == "main")
+    copy = path.with_name(f"{path.name}.before-{migration.script.revision}")
+    part = copy.with_name(f"{copy.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)  # it holds the same data
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+        source.backup(target)
+    shutil.copymode(path, part)
+    part.replace(copy)
+    return copy.name

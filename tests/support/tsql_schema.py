@@ -1,0 +1,82 @@
+"""The schema that T-SQL statements make, one after the other, in one spelling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import sqlglot
+from sqlalchemy import MetaData
+from sqlalchemy.dialects.mssql import pyodbc
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlglot import exp
+
+from persistence.migrations.scripts import split_batches
+from tests.support.tsql import fill_gaps
+
+Schema = dict[str, set[str]]
+"""By the name of a table its columns, constraints and indexes; the order of columns is not compared."""
+
+
+def read_schema(statements: Iterable[str]) -> Schema:
+    """What is there after these statements, but for Alembic's table. Only those that make or change tables count."""
+    schema: Schema = {}
+    for statement in statements:
+        for node in parse(statement):
+            _apply(schema, node)
+    return schema
+
+
+def parse(statement: str, *, conditions: bool = False) -> list[exp.Expr]:
+    """The parsed parts of a batch, without the conditions that they stand behind unless these are wanted."""
+    nodes = [node for node in sqlglot.parse(fill_gaps(statement), dialect="tsql") if node]
+    if conditions:
+        return nodes
+    return [node.args["true"].expressions[0] if isinstance(node, exp.IfBlock) else node for node in nodes]
+
+
+def _apply(schema: Schema, node: exp.Expr) -> None:
+    match node:
+        case exp.Create(kind="TABLE"):
+            name, parts = node.this.this.name, node.this.expressions
+            if name == "alembic_version":
+                return
+            assert name not in schema, f"{name} is created twice"
+            schema[name] = {_text(part) for part in parts}
+        case exp.Create(kind="INDEX"):
+            schema[next(node.find_all(exp.Table)).name].add(_text(node))
+        case exp.Alter():
+            assert all(isinstance(action, exp.ColumnDef) for action in node.args["actions"]), _text(node)
+            schema[node.this.name] |= {_text(action) for action in node.args["actions"]}
+        case exp.Drop(kind="INDEX"):
+            index = re.compile(rf"CREATE (UNIQUE )?INDEX {node.args['tables'][0].name} ")
+            table = node.args["cluster"].this.name
+            dropped = {part for part in schema[table] if index.match(part)}
+            assert len(dropped) == 1, _text(node)
+            schema[table] -= dropped
+        case exp.Drop():
+            raise AssertionError(f"not known here yet: {_text(node)}")
+
+
+def _text(node: exp.Expr) -> str:
+    """T-SQL without what is the default: the schema dbo, CLUSTERED for a primary key, (1, 1) for IDENTITY."""
+    return re.sub(r"\bdbo\.| CLUSTERED(?= \()|(?<=IDENTITY)\(1, 1\)", "", node.sql("tsql", comments=False))
+
+
+def script_statements(*paths: Path) -> list[str]:
+    """The statements of scripts."""
+    return [batch for path in paths for batch in split_batches(path.read_text("utf-8"))]
+
+
+def model_statements(models: MetaData) -> list[str]:
+    """The statements that would make the tables of the models, with names for keys as the migrations give them."""
+    convention = {"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
+    named = MetaData(naming_convention=convention)
+    for table in models.tables.values():
+        table.to_metadata(named)
+    tables = named.sorted_tables
+    statements: list[ExecutableDDLElement] = [CreateTable(table) for table in tables]
+    statements += [CreateIndex(index) for table in tables for index in table.indexes]
+    dialect = pyodbc.dialect()  # type: ignore[no-untyped-call]
+    return [str(statement.compile(dialect=dialect)) for statement in statements]
