@@ -9,30 +9,40 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple, NotRequired, TypedDict
 from urllib.parse import urlencode
 
 from pydantic import ConfigDict
 
-from api import __version__
+from api import __version__, load_services
 from api.http.auth import Anonymous
 from api.http.requests import OPTIONAL, Request
 from api.http.responses import Response
 from api.http.service import Service
-from persistence.database.connections import ping
 from persistence.database.errors import UnavailableError
 from persistence.database.retries import run_with_retries
+from persistence.migrations.state import SchemaState, migration_branches, schema_state
 from settings import Settings
 
 PROBE_SECONDS: Final = 30
 """How long the result of a probe, good or bad, is reused."""
 
 
+class SchemaOutdatedError(UnavailableError):
+    """The database lacks a migration that this version needs."""
+
+    code = "schema-outdated"
+    detail = "The database lacks migrations of this version: python -m admin migrate applies them."
+
+
 class Probe(NamedTuple):
-    """A finished probe of the database: when it ended (`time.monotonic()`), and what failed."""
+    """A finished probe of the database: when it ended (`time.monotonic()`), its schema or what failed."""
 
     ended: float
-    error: Exception | None
+    schema: SchemaState | None = None
+    error: Exception | None = None
 
 
 _started = time.monotonic()
@@ -42,12 +52,13 @@ _last_probe: Probe | None = None
 
 
 class Health(TypedDict):
-    """The app is alive. `database` is present where it was probed."""
+    """The app is alive. `database` is present where it was probed, `schema` where it is newer than the app."""
 
     status: str
     version: str
     uptime_seconds: int
     database: NotRequired[str]
+    schema: NotRequired[str]
 
 
 class HealthQuery(Request):
@@ -75,7 +86,7 @@ def health(query: HealthQuery, settings: Settings) -> Response:
 
 @service.endpoint("health_database", methods="GET", route="health/database", ignore_body=True, returns={200: Health})
 def health_database(settings: Settings) -> Response:
-    """Returns whether the database can be reached."""
+    """Returns whether the database can be reached, and has the schema that this version needs."""
     return _database_health(settings)
 
 
@@ -84,29 +95,33 @@ def _alive() -> Health:
 
 
 def _database_health(settings: Settings) -> Response:
-    probe = _probe_database(settings.db_retry_seconds)
+    probe = _probe_database(settings)
     if probe is None or probe.error is not None:
         raise UnavailableError from (probe and probe.error)
-    return Response(Health(**_alive(), database="reachable"))
+    if probe.schema == "outdated":
+        raise SchemaOutdatedError
+    reachable = Health(**_alive(), database="reachable")
+    return Response({**reachable, "schema": "newer"} if probe.schema == "newer" else reachable)
 
 
-def _probe_database(budget: float) -> Probe | None:
-    """Returns the last probe, or a new one; None where neither is to be had within `budget` (in seconds).
+def _probe_database(settings: Settings) -> Probe | None:
+    """Returns the last probe, or a new one; None where neither is available within the retry budget.
 
     Of concurrent calls one probes. Meanwhile the previous probe serves the others, unless it is older than
-    `PROBE_SECONDS` and `budget` together. Where there is none, one call waits for the new one, so that hanging probes
-    never occupy more than two threads.
+    `PROBE_SECONDS` and the budget together. Where there is none, one call waits for the new one, so that hanging
+    probes never occupy more than two threads.
     """
+    budget, branches = settings.db_retry_seconds, _branches(settings)
     if (last := _recent_probe(PROBE_SECONDS)) is not None:
         return last
     if _probe_lock.acquire(blocking=False):
-        return _probe_and_release()
+        return _probe_and_release(branches)
     if (last := _recent_probe(PROBE_SECONDS + budget)) is not None:
         return last
     if not _waiter.acquire(blocking=False):
         return None
     try:
-        return _probe_and_release() if _probe_lock.acquire(timeout=budget) else None
+        return _probe_and_release(branches) if _probe_lock.acquire(timeout=budget) else None
     finally:
         _waiter.release()
 
@@ -117,22 +132,26 @@ def _recent_probe(seconds: float) -> Probe | None:
     return last if last is not None and time.monotonic() - last.ended <= seconds else None
 
 
-def _probe_and_release() -> Probe:
+def _probe_and_release(branches: Sequence[str]) -> Probe:
     """Probes the database, unless another call just did, and releases the lock that the caller holds."""
     global _last_probe
     try:
         if (last := _recent_probe(PROBE_SECONDS)) is not None:
             return last
-        error = _ping_error()
-        _last_probe = Probe(time.monotonic(), error)
+        _last_probe = _new_probe(branches)
         return _last_probe
     finally:
         _probe_lock.release()
 
 
-def _ping_error() -> Exception | None:
+def _new_probe(branches: Sequence[str]) -> Probe:
     try:
-        run_with_retries(ping)  # a pooled connection that died unnoticed says nothing about the database
+        # Retried: a pooled connection that died unnoticed says nothing about the database.
+        schema = run_with_retries(partial(schema_state, branches))
     except Exception as error:  # noqa: BLE001 - a rejected login is unavailable, too
-        return error
-    return None
+        return Probe(time.monotonic(), error=error)
+    return Probe(time.monotonic(), schema)
+
+
+def _branches(settings: Settings) -> tuple[str, ...]:
+    return migration_branches(service.name for service in load_services(settings.services))

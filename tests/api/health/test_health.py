@@ -11,7 +11,7 @@ from api import __version__, health
 from persistence.database import connections
 from tests.support.unreliable_server import UnreliableServer, driver_error
 
-PING = "SELECT 1"
+PROBE = "SELECT version_num \nFROM alembic_version"
 DATABASE = ["/health?database=1", "/health/database"]
 """Where the database's health is returned."""
 
@@ -96,7 +96,7 @@ def test_a_probe_of_a_reachable_database_is_one_statement(api: Any, statements: 
         "uptime_seconds": 75,
         "database": "reachable",
     }
-    assert statements == [PING]
+    assert statements == [PROBE]
 
 
 @pytest.mark.parametrize("path", DATABASE)
@@ -108,15 +108,18 @@ def test_a_database_that_cannot_be_reached_is_a_503(
     assert problem_of(api.client.get(path)) == "database-unavailable"
 
 
-@pytest.mark.parametrize("number", ["18456", "40613", "208"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("18456", "database-unavailable"), ("40613", "database-unavailable"), ("208", "schema-outdated")],
+)
 def test_whatever_the_server_reports_is_a_503_from_one_probe(
-    api: Any, server: UnreliableServer, problem_of: Any, number: str
+    api: Any, server: UnreliableServer, problem_of: Any, number: str, code: str
 ) -> None:
     server.fault = driver_error(number)
-    assert problem_of(api.client.get(DATABASE[0])) == "database-unavailable"
+    assert problem_of(api.client.get(DATABASE[0])) == code
     logins = server.logins
     for path in DATABASE * 2:
-        assert problem_of(api.client.get(path)) == "database-unavailable"
+        assert problem_of(api.client.get(path)) == code
     assert server.logins == logins
 
 

@@ -16,7 +16,7 @@ from api import health
 from tests.support.serving import serving
 from tests.support.unreliable_server import UnreliableServer, driver_error
 
-PING = "SELECT 1"
+PROBE = "SELECT version_num \nFROM alembic_version"
 
 pytestmark = pytest.mark.usefixtures("app_database")
 
@@ -62,7 +62,7 @@ def test_following_the_redirect_leads_to_the_databases_health(azure: httpx.Clien
     assert [step.status_code for step in response.history] == [307]
     assert response.json()["database"] == "reachable"
     assert parse_qs(urlsplit(str(response.url)).query) == {"code": ["a+b=="]}
-    assert statements == [PING]
+    assert statements == [PROBE]
 
 
 def test_the_function_with_a_key_probes_and_redirects_nowhere(
