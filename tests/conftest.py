@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Before the app is imported: nobody's own settings or database may reach a test, and no test may reach them.
+from api import SERVICES, load_services
+
+# Before the app is imported: no developer's own settings or database may reach a test, and no test may change them.
 _FOLDER = tempfile.mkdtemp(prefix="rollbook-")
 atexit.register(shutil.rmtree, _FOLDER)
 os.environ |= {
     "SETTINGS_FOLDER": _FOLDER,  # without local.settings.json and .env, here and in every program that a test starts
     "DATABASE_URL": f"sqlite:///{_FOLDER}/imported.db",
-    "SERVICES": "users,points",
+    "SERVICES": ",".join(SERVICES),
     "PAN_HOLDER_CHECK": "on",
     "POINTS_ALLOW_FLUSH": "on",
     "IDEMPOTENCY_HOURS": "24",
@@ -47,7 +49,6 @@ from sqlmodel import SQLModel
 
 import function_app
 import settings
-from api import SERVICES, load_services
 from api.http.openapi import build_document
 from api.http.service import Endpoint
 from devhost.host import Host
