@@ -51,8 +51,7 @@ def _migrate(arguments: argparse.Namespace) -> None:
     if is_embedded():
         print("DATABASE_URL names a SQLite file, which is migrated as when the app starts.")
     upgrade(arguments.branches, print)
-    if not is_embedded():
-        apply_scripts(arguments.branches, print)
+    apply_scripts(arguments.branches, print)
     print(f"The schema is current: {', '.join(HEADS[branch] for branch in arguments.branches)}.")
 
 

@@ -6,13 +6,14 @@ import argparse
 import functools
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from admin.commands import CommandFailedError, Commands, print_records
 from domain.timestamps import format_timestamp
 from domain.users.fields import parse_full_name, parse_uuid
 from persistence.database.connections import reading, transaction
 from persistence.database.retries import run_with_retries
-from persistence.users import Manager, find_manager_is_active, insert_manager, list_managers, retire_manager
+from persistence.users import find_manager_is_active, insert_manager, list_managers, retire_manager
 
 
 def add_commands(commands: Commands) -> None:
@@ -61,10 +62,9 @@ def _retire(manager_id: str) -> bool:
 
 
 def _list_managers(arguments: argparse.Namespace) -> None:
-    managers = run_with_retries(_read)
-    print_records([manager._asdict() for manager in managers], as_json=arguments.json)
+    print_records(run_with_retries(_read), as_json=arguments.json)
 
 
-def _read() -> list[Manager]:
+def _read() -> list[dict[str, Any]]:
     with reading() as connection:
         return list_managers(connection)

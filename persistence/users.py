@@ -108,19 +108,7 @@ def find_manager_is_active(connection: Connection, manager_id: str | None) -> bo
     return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
 
 
-class Manager(NamedTuple):
-    """A manager as the command line shows it."""
-
-    manager_id: str
-    full_name: str
-    is_active: bool
-    created_at: str
-    updated_at: str | None
-
-
-_LIST_MANAGERS = select(*(MANAGERS.c[name] for name in Manager._fields)).order_by(
-    MANAGERS.c.created_at, MANAGERS.c.full_name
-)
+_LIST_MANAGERS = select(MANAGERS).order_by(MANAGERS.c.created_at, MANAGERS.c.full_name)
 _INSERT_MANAGER = insert(MANAGERS)
 _RETIRE_MANAGER = (
     update(MANAGERS)
@@ -129,9 +117,9 @@ _RETIRE_MANAGER = (
 )
 
 
-def list_managers(connection: Connection) -> list[Manager]:
-    """Every manager, the oldest first."""
-    return [Manager._make(row) for row in connection.execute(_LIST_MANAGERS)]
+def list_managers(connection: Connection) -> list[dict[str, Any]]:
+    """The columns of every manager, the oldest first."""
+    return [dict(row) for row in connection.execute(_LIST_MANAGERS).mappings()]
 
 
 def insert_manager(connection: Connection, manager_id: str, full_name: str, *, now: str) -> None:

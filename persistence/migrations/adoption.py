@@ -47,9 +47,7 @@ _NAMES: Final = {
 
 def find_release_0_1_0(connection: Connection, branch: str) -> tuple[bool, list[str]]:
     """Whether the database has a table of this branch as release 0.1.0 made it, and what it lacks of that schema."""
-    schema = RELEASE_0_1_0.get(branch)
-    if schema is None:
-        return False, []
+    schema = RELEASE_0_1_0.get(branch, Schema((), ()))
     names = {*connection.execute(_NAMES[connection.dialect.name]).scalars()}
     missing = [name for name in (*schema.tables, *schema.indexes) if name not in names]
     return not names.isdisjoint(schema.tables), missing

@@ -1,6 +1,6 @@
 """The T-SQL in `sql/` that is written by hand: permissions, first rows, checks of masks, and access for an identity.
 
-All of it is idempotent and is applied every time, after the migrations. SQLite has no need of it.
+All of it is idempotent and is applied every time, after the migrations. SQLite needs none of it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _CLIENT_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def apply_scripts(branches: Iterable[str], report: Callable[[str], None]) -> None:
-    """Applies the scripts of these branches to a SQL Server, each in one transaction, and reports each.
+    """Applies the scripts of these branches, each in one transaction, and reports each. Does nothing on SQLite.
 
     Raises `MigrationFailedError`: the scripts before the one that failed stay.
     """
-    for path in [SQL / branch / f"{script}.sql" for branch in branches for script in SCRIPTS]:
-        if path.exists():
-            name = f"sql/{path.relative_to(SQL).as_posix()}"
-            attempt(name, functools.partial(_run, path.read_text("utf-8")))
-            report(f"{name}: applied")
+    paths = [] if is_embedded() else [SQL / branch / f"{script}.sql" for branch in branches for script in SCRIPTS]
+    for path in filter(Path.exists, paths):
+        name = f"sql/{path.relative_to(SQL).as_posix()}"
+        attempt(name, functools.partial(_run, path.read_text("utf-8")))
+        report(f"{name}: applied")
 
 
 def grant_access(name: str, client_id: str) -> None:

@@ -64,32 +64,37 @@ def _apply(migration: Migration, report: Report, *, needs_copy: bool) -> None:
 
 def _run(migration: Migration, report_copy: Report | None) -> str:
     """Lets `env.py` apply a migration in one transaction, and returns what came of it."""
-    outcome = "done by another process"
+    steps: list[MigrationStep] = []
 
-    def find_steps(heads: tuple[str, ...], context: MigrationContext) -> Iterator[MigrationStep]:
+    def find_steps(heads: tuple[str, ...], context: MigrationContext) -> list[MigrationStep]:
         """Runs inside the transaction. Rows of other branches are left alone, those of unknown ones too."""
-        nonlocal outcome
-        connection = context.connection
-        if connection is None or parse_versions(heads).get(migration.branch, 0) >= migration.number:
-            return
-        if report_copy:
-            report_copy(f"{_copy_file(connection, migration)}: a copy of the database from before")
-        adopted = _is_adopted(migration, connection)
-        outcome = "adopted from release 0.1.0" if adopted else "done"
-        revisions = migration.scripts.revision_map
-        if adopted:
-            yield StampStep(None, migration.script.revision, is_upgrade=True, branch_move=True, revision_map=revisions)
-        else:
-            yield MigrationStep.upgrade_from_script(revisions, migration.script)
+        if context.connection and parse_versions(heads).get(migration.branch, 0) < migration.number:
+            steps.append(_find_step(migration, context.connection, report_copy))
+        return steps
 
-    with _connection() as connection:
-        config = alembic_config(connection=connection)
-        try:
+    try:
+        with _connection() as connection:
+            config = alembic_config(connection=connection)
             with EnvironmentContext(config, migration.scripts, fn=find_steps):
                 migration.scripts.run_env()
-        except CommandError as error:
-            raise MigrationFailedError(f"{migration.name} failed: {error}") from error
-    return outcome
+    except CommandError as error:
+        raise MigrationFailedError(f"{migration.name} failed: {error}") from error
+    return _describe(steps)
+
+
+def _find_step(migration: Migration, connection: Connection, report_copy: Report | None) -> MigrationStep:
+    if report_copy:
+        report_copy(f"{_copy_file(connection, migration)}: a copy of the database from before")
+    revision, revisions = migration.script.revision, migration.scripts.revision_map
+    if _is_adopted(migration, connection):
+        return StampStep(None, revision, is_upgrade=True, branch_move=True, revision_map=revisions)
+    return MigrationStep.upgrade_from_script(revisions, migration.script)
+
+
+def _describe(steps: list[MigrationStep]) -> str:
+    if not steps:
+        return "done by another process"
+    return "adopted from release 0.1.0" if isinstance(steps[0], StampStep) else "done"
 
 
 @contextmanager
