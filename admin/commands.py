@@ -19,7 +19,11 @@ def print_records(records: Sequence[Mapping[str, object]], *, as_json: bool) -> 
     """Prints records with the same keys, as a JSON array or as a table with aligned columns."""
     if as_json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
-        return
+    else:
+        _print_table(records)
+
+
+def _print_table(records: Sequence[Mapping[str, object]]) -> None:
     rows = [[*records[0]], *([_cell(value) for value in record.values()] for record in records)] if records else []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -6,8 +6,8 @@ import functools
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from alembic.runtime.environment import EnvironmentContext
@@ -97,15 +97,9 @@ def _describe(steps: list[MigrationStep]) -> str:
     return "adopted from release 0.1.0" if isinstance(steps[0], StampStep) else "done"
 
 
-@contextmanager
-def _connection() -> Iterator[Connection]:
-    """Yields a connection: on SQL Server in a transaction, on SQLite in autocommit, where `env.py` begins one."""
-    if is_embedded():
-        with engines()[0].connect() as connection:
-            yield connection
-    else:
-        with transaction() as connection:
-            yield connection
+def _connection() -> AbstractContextManager[Connection]:
+    """A connection: on SQL Server in a transaction, on SQLite in autocommit, where `env.py` begins one."""
+    return engines()[0].connect() if is_embedded() else transaction()
 
 
 def _is_adopted(migration: Migration, connection: Connection) -> bool:
