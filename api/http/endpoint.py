@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import azure.functions as func
 
@@ -47,6 +47,10 @@ Observer = Callable[[str, func.Context, Callable[[], Outcome]], Outcome]
 """Called around the work of every call, with the function's name."""
 
 _observer: Observer | None = None
+
+
+MAX_FRAMES: Final = 50
+"""Most frames of an unexpected error in the log, innermost first: an endless recursion has a thousand."""
 
 
 class TimerFailedError(Exception):
@@ -104,14 +108,20 @@ def _invoke(function: str, context: func.Context, run: Callable[[], Response], f
 
 def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
     try:
+        return _respond_or_reject(invocation_id, run, find)
+    # BaseException: a panic of an extension in Rust is one. The worker would log its text, and never respond.
+    except BaseException as error:  # noqa: BLE001 - the one place where anything ends as a problem
+        return _unexpected(error, function, invocation_id)
+
+
+def _respond_or_reject(invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
+    try:
         return http_response(run()), ""
     except RollbookError as error:
         if status_of(type(error)) == 500:
-            return _unexpected(error, function, invocation_id)
+            raise
         code = ":".join(filter(None, (error.code, error_code(error.__cause__))))
         return _problem_response(error, invocation_id, find), code
-    except Exception as error:  # noqa: BLE001 - the one place where anything ends as a problem
-        return _unexpected(error, function, invocation_id)
 
 
 def _problem_response(error: RollbookError, invocation_id: str, find: Locate) -> func.HttpResponse:
@@ -119,7 +129,7 @@ def _problem_response(error: RollbookError, invocation_id: str, find: Locate) ->
     return http_response(Response(body, body["status"], MEDIA_TYPE, headers_for(error)))
 
 
-def _unexpected(error: Exception, function: str, invocation_id: str) -> Outcome:
+def _unexpected(error: BaseException, function: str, invocation_id: str) -> Outcome:
     _log_unexpected(error, function, invocation_id)
     return _problem_response(InternalError(), invocation_id, pointer), InternalError.code
 
@@ -244,6 +254,6 @@ def _log_call(function: str, status: int, code: str, started: int, invocation_id
 
 
 def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
     where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     logger.error("%s error %s %s %s %s", function, type(error).__name__, error_code(error) or "-", where, invocation_id)
