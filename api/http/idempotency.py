@@ -72,7 +72,7 @@ def call_hash(operation: str, parts: Mapping[str, Any]) -> str:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump_json(exclude_unset=True)
+        return value.model_dump_json(exclude_unset=True, warnings=False)  # a warning would print the value
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     return [_canonical(element) for element in value] if isinstance(value, list) else value

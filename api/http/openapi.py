@@ -176,7 +176,7 @@ def _summary(declared: Any) -> str:
 def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
     """The declared errors, those of authentication, and those that the declaration implies."""
     errors: list[type[RollbookError]] = [*endpoint.errors, *endpoint.auth.errors]
-    if endpoint.writes:
+    if endpoint.writes or endpoint.before_writes:
         errors.append(OutcomeUnknownError)
     errors += [LostRaceError, InternalError, UnavailableError, DatabaseLoginError]
     if endpoint.form is not None:

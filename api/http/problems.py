@@ -6,6 +6,7 @@ Errors name fields. Where a field stands in a request is known here: `Locate` tu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NotRequired, TypedDict
 
 from pydantic_core import ErrorDetails
@@ -67,7 +68,7 @@ class GoneError(RollbookError):
 class TooManyRequestsError(RollbookError):
     """The caller must wait; `Retry-After` says how long."""
 
-    headers = {"Retry-After": "Seconds to wait"}  # noqa: RUF012 - declared once, never changed
+    headers = MappingProxyType({"Retry-After": "Seconds to wait"})
 
 
 class LocatedError(InvalidError):

@@ -6,6 +6,7 @@ A part is the body, a form, the query, the path or headers. All violations of al
 from __future__ import annotations
 
 import functools
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, get_origin
 from urllib.parse import parse_qsl
@@ -150,7 +151,7 @@ def body_reader(
 
 def require_no_body(req: func.HttpRequest) -> None:
     """Raises `BodyNotExpectedError`, or `LengthRequiredError` for a body that the host does not hand over."""
-    if _body(req, 0, too_large=BodyNotExpectedError):
+    if _received(req):
         raise BodyNotExpectedError
 
 
@@ -192,13 +193,18 @@ def header_reader(model: type[Request]) -> Read:
     return read
 
 
-def _body(req: func.HttpRequest, limit: int, too_large: type[InvalidError | TooLargeError] = TooLargeError) -> bytes:
+def _received(req: func.HttpRequest) -> bytes:
     body: bytes = req.get_body()
     if not body and "transfer-encoding" in req.headers:
         # The host hands a chunked body over empty: it must not be read as a request without one.
         raise LengthRequiredError
+    return body
+
+
+def _body(req: func.HttpRequest, limit: int) -> bytes:
+    body = _received(req)
     if len(body) > limit:
-        raise too_large("" if too_large is not TooLargeError else f"The request body has more than {limit:,} bytes.")
+        raise TooLargeError(f"The request body has more than {limit:,} bytes.")
     return body
 
 
@@ -223,8 +229,7 @@ def _form(req: func.HttpRequest, limit: int, violations: list[Violation]) -> dic
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError:  # bytes or escapes that are not UTF-8, and too many fields
         raise BodyNotFormError from None
-    names = [name for name, _ in pairs]
-    repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
+    repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     violations += [Violation((name,), "repeated-key", "This key must be given once.") for name in repeated]
     return dict(pairs)
 
@@ -236,7 +241,9 @@ def _parse(parse: Callable[[bytes], Any], body: bytes, violations: list[Violatio
         if not error.violations:
             raise
         violations += error.violations
-        return None
+    except ValidationError as error:
+        violations += _violations(error)
+    return None
 
 
 def _validate(model: type[Request], content: Mapping[str, Any], violations: list[Violation], prefix: Path = ()) -> Any:
@@ -251,7 +258,8 @@ def _validate(model: type[Request], content: Mapping[str, Any], violations: list
 
 
 def _violations(error: ValidationError) -> list[Violation]:
-    return [found for details in error.errors(include_url=False) for found in violations_of(details)]
+    errors = error.errors(include_url=False, include_input=False)
+    return [found for details in errors for found in violations_of(details)]
 
 
 # ---- where a field stands
@@ -260,11 +268,17 @@ def _violations(error: ValidationError) -> list[Violation]:
 @functools.cache
 def field_paths(model: type[BaseModel]) -> Mapping[str, Path]:
     """Where the fields of a body stand, those of nested objects included; of equal names the outermost counts."""
-    paths: dict[str, Path] = {name: (name,) for name in model.model_fields}
-    for name, info in model.model_fields.items():
-        nested = info.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            paths = {inner: (name, *path) for inner, path in field_paths(nested).items()} | paths
+    paths: dict[str, Path] = {}
+    places: deque[tuple[Path, type[BaseModel]]] = deque([((), model)])
+    known = {model}  # a model may contain itself
+    while places:
+        prefix, outer = places.popleft()
+        for name, info in outer.model_fields.items():
+            paths.setdefault(name, (*prefix, name))
+            nested = info.annotation
+            if isinstance(nested, type) and issubclass(nested, BaseModel) and nested not in known:
+                known.add(nested)
+                places.append(((*prefix, name), nested))
     return paths
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import orjson
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
@@ -96,8 +96,16 @@ def _referred(definitions: Mapping[str, Any], schemas: list[Any]) -> dict[str, A
 def is_required(body: Any) -> bool:
     """Whether a body must be sent: an absent one is read as an object without keys, or as an empty array."""
     if not (isinstance(body, type) and issubclass(body, Request)):
-        return True
+        return not _is_valid(body, [])
     return any(field.is_required() for field in body.model_fields.values()) or any(body.check_keys(frozenset()))
+
+
+def _is_valid(declared: Any, value: object) -> bool:
+    try:
+        TypeAdapter(declared).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 @functools.cache  # so that a type is one component
@@ -110,13 +118,13 @@ def _model(declared: Any) -> Any:
     arguments = get_args(declared)
     if isinstance(declared, type) and issubclass(declared, BaseModel):
         return declared
-    if get_origin(declared) is Annotated:
+    if get_origin(declared) is Annotated and isinstance(arguments[1], str):
         return Annotated[arguments[0], Field(json_schema_extra={"format": arguments[1]})]
     if get_origin(declared) in (Union, UnionType):
         return Union[tuple(_model(argument) for argument in arguments)]  # noqa: UP007 - made when the program runs
     if get_origin(declared) in (list, dict):
         return get_origin(declared)[tuple(_model(argument) for argument in arguments)]
-    return _model_of_fields(declared) if hasattr(declared, "__annotations__") else declared
+    return _model_of_fields(declared) if is_typeddict(declared) or hasattr(declared, "_fields") else declared
 
 
 def _model_of_fields(declared: Any) -> Any:

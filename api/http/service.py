@@ -19,8 +19,8 @@ from settings import Settings
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-_PARTS: Final = {"request", "query", "path", "headers", "caller", "settings"}
-"""What a handler, `before` and `writes` may take, by the names of their parameters."""
+_BY_SETTINGS: Final = ("auth", "body", "form", "query", "path", "headers")
+"""What may be declared by a function of the service's settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class Endpoint:
 
     A handler takes any of these by the names of its parameters: `request` (the body), `query`, `path`, `headers`,
     `caller`, `settings` (the service's section), `connection` (in a transaction where it `writes`, else in autocommit)
-    and `prepared` (what `before` returned). It returns a `Response`.
+    and `prepared` (what `before` returned). It returns a `Response`. `auth` and the models may be functions of the
+    service's settings that return them.
     """
 
     service: str
@@ -41,9 +42,9 @@ class Endpoint:
     """Empty: any method."""
     auth: Auth = FUNCTION_KEY
     body: Any = None
-    """A request model, `list[model]`, or a function of the service's settings that returns one of them."""
+    """A request model, or an array of them, which should have a `max_length`: every bad entry costs time."""
     parse: Callable[[bytes], Any] | None = None
-    """Reads the body in place of the model, which then only describes it. Raises `InvalidError`."""
+    """Reads the body in place of the model, which then only describes it. Raises `InvalidError`, `ValidationError`."""
     form: Any = None
     query: Any = None
     path: Any = None
@@ -67,14 +68,24 @@ class Endpoint:
     settings: Any = None
 
     def __post_init__(self) -> None:
-        _require_parameters(self.handler, _PARTS | {"connection"} | ({"prepared"} if self.before else set()))
-        _require_parameters(self.before, _PARTS | ({"connection"} if self.before_writes else set()))
+        given = self._given()
+        _require_parameters(self.handler, given | {"connection"} | ({"prepared"} if self.before else set()))
+        _require_parameters(self.before, given | ({"connection"} if self.before_writes else set()))
         if callable(self.writes):
-            _require_parameters(self.writes, _PARTS)
+            _require_parameters(self.writes, given)
         if self.idempotent and (self.render or not self.writes):
             raise TypeError(f"{self.name}: an idempotent endpoint writes, and its response is stored as it is")
         if sum(part is not None for part in (self.body, self.form)) + self.ignore_body > 1:
             raise TypeError(f"{self.name}: one of body, form and ignore_body")
+        if self.parse is not None and self.body is None:
+            raise TypeError(f"{self.name}: parse needs a body, which describes what it reads")
+        if self.before_writes and self.before is None:
+            raise TypeError(f"{self.name}: before_writes needs before")
+
+    def _given(self) -> set[str]:
+        """What a handler, `before` and `writes` may take, by the names of their parameters."""
+        parts = {"request": self.body or self.form, "query": self.query, "path": self.path, "headers": self.headers}
+        return {"caller", "settings"} | {name for name, part in parts.items() if part is not None}
 
 
 class Tick(NamedTuple):
@@ -156,13 +167,18 @@ class Service:
             return Functions([], [])
         section = settings.section(self.settings) if self.settings else settings
         return Functions(
-            [replace(endpoint, settings=section, body=_resolve(endpoint.body, section)) for endpoint in self.endpoints],
+            [_build_endpoint(endpoint, section) for endpoint in self.endpoints],
             [
                 replace(timer, settings=section, schedule=_resolve(timer.schedule, section))
                 for timer in self.timers
                 if timer.enabled(section)
             ],
         )
+
+
+def _build_endpoint(endpoint: Endpoint, section: Any) -> Endpoint:
+    resolved = {part: _resolve(getattr(endpoint, part), section) for part in _BY_SETTINGS}
+    return replace(endpoint, settings=section, **resolved)
 
 
 def _resolve(declared: Any, section: Any) -> Any:

@@ -240,8 +240,8 @@ def _path(toy_id: str) -> dict[str, dict[str, str]]:
         ({"query": _Page}, {"query": {}}, {"query": {"page": "1"}}, False),
         ({"query": _Page}, {"body": b'{"name": "2"}'}, {"query": {"page": "2"}}, False),
         ({"headers": _Conditions}, {"headers": {"if-match": "1"}}, {"headers": {"if-match": "2"}}, True),
-        ({"body": None, "parse": json.loads}, {"body": b"[1]"}, {"body": b"[1]"}, True),
-        ({"body": None, "parse": json.loads}, {"body": b"[1]"}, {"body": b"[ 1 ]"}, False),
+        ({"body": list[int], "parse": json.loads}, {"body": b"[1]"}, {"body": b"[1]"}, True),
+        ({"body": list[int], "parse": json.loads}, {"body": b"[1]"}, {"body": b"[ 1 ]"}, False),
         ({"body": _Named, "parse": json.loads}, {"body": b"{}"}, {"body": b"{ }"}, False),
     ],
 )
