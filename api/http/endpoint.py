@@ -218,9 +218,7 @@ def _find_stored(keyed: Keyed) -> Response | None:
 
 def _run_before(endpoint: Endpoint, given: Mapping[str, Any]) -> Any:
     before = endpoint.before
-    if before is None or not endpoint.before_writes:
-        return before and _call(before, given)
-    return run_with_retries(_work(before, given, writes=True))
+    return None if before is None else run_with_retries(_work(before, given, writes=endpoint.before_writes))
 
 
 def _work(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Callable[[], Any]:

@@ -31,7 +31,7 @@ Locate = Callable[[Path], str]
 class Violation(TypedDict):
     """A violated constraint: where (JSON Pointer, RFC 6901), which one, and in words.
 
-    Places in the query begin with /query, those of headers with /headers, all others are in the body.
+    Places in the path begin with /path, in the query with /query, in headers with /headers; all others are in the body.
     """
 
     pointer: str

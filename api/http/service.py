@@ -55,8 +55,8 @@ class Endpoint:
     writes: bool | Callable[..., bool] = False
     idempotent: bool = False
     before: Callable[..., Any] | None = None
-    """Runs once per call, before the transaction; with `before_writes` it takes a `connection` of its own transaction,
-    which stays committed when the call fails later."""
+    """Runs once per call, before the transaction, and again only where its own database work is retried. With
+    `before_writes` it takes a `connection` of its own transaction, which stays committed when the call fails later."""
     before_writes: bool = False
     render: Callable[[Any], bytes] | None = None
     """Turns the body of the handler's response into bytes after the connection was given back."""

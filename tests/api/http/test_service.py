@@ -150,6 +150,11 @@ def test_before_runs_once_though_the_transaction_is_retried(client: httpx.Client
     assert len(notes()) == 1
 
 
+def test_before_runs_again_where_the_database_failed_it(client: httpx.Client) -> None:
+    assert client.post("/toy/notes", json={"text": "unavailable"}, headers=TOKEN).status_code == 201
+    assert journal.entries == ["check", "before", "before", "handler"]
+
+
 def test_before_may_write_what_stays_though_the_call_fails(client: httpx.Client) -> None:
     for count in (1, 2):
         response = client.post("/toy/login", content="username=a&password=b", headers=FORM)

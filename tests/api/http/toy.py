@@ -17,7 +17,7 @@ from api.http.responses import Response, Returns
 from api.http.service import Service, Tick
 from domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, OutOfRangeError, Violation
 from persistence.database.connections import Connection, reading
-from persistence.database.errors import LostRaceError
+from persistence.database.errors import LostRaceError, TransientError
 from settings import switch, text
 
 TABLE = "CREATE TABLE toy_notes (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, text TEXT NOT NULL)"
@@ -143,6 +143,9 @@ class Note(Request):
             raise OutOfRangeError("No.", fields=["text"])
 
 
+Notes = Annotated[list[Note], Field(max_length=5)]
+
+
 class Nested(Request):
     """A note in an object."""
 
@@ -216,6 +219,8 @@ def _write(request: Note) -> bool:
 
 def _prepare(request: Note, caller: Caller) -> str:
     journal.entries.append("before")
+    if request.text == "unavailable" and journal.entries.count("before") < 2:
+        raise TransientError
     return f"{request.text} by {caller.id or 'nobody'}"
 
 
@@ -244,9 +249,7 @@ def toy_add(request: Note, caller: Writer, connection: Connection, prepared: str
     return Response(Stored(id=number, text=note), 201, headers={"Location": f"/toy/notes/{number}"})
 
 
-@service.endpoint(
-    "toy_add_many", route="toy/batch/{shelf}", path=ShelfPath, body=list[Note], writes=True, idempotent=True
-)
+@service.endpoint("toy_add_many", route="toy/batch/{shelf}", path=ShelfPath, body=Notes, writes=True, idempotent=True)
 def toy_add_many(request: list[Note], path: ShelfPath, connection: Connection) -> Response:
     """Adds several notes."""
     if len({note.text for note in request}) < len(request):
