@@ -148,7 +148,6 @@ def test_it_names_a_variable_that_azd_did_not_set(tmp_path: Path) -> None:
     assert "Stopped: APP_IDENTITY_CLIENT_ID is not set." in printed
 
 
-@pytest.mark.xfail(not (PROJECT / "admin").is_dir(), reason="admin comes with the migrations")
 def test_it_calls_commands_of_admin_with_options_that_they_know() -> None:
     calls = re.findall(r"-m admin ([\w-]+)([^|;\n]*)", HOOK)
     assert [command for command, _ in calls] == ["migrate", "grant-access"]
