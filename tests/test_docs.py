@@ -18,6 +18,8 @@ import pytest
 from api import SERVICES, load_services
 from tests.support.seed import SEED_MANAGERS
 
+pytestmark = pytest.mark.slow
+
 PROJECT: Final = Path(__file__).resolve().parent.parent
 
 

@@ -30,6 +30,8 @@ from persistence.database import connections
 from settings import Settings, SettingsError, load
 from tests.api.http import toy
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(function_app.__file__).resolve().parent
 FUNCTION, ANONYMOUS = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
 POST, GET, ANY = ("POST",), ("GET",), ()

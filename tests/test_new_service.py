@@ -14,6 +14,8 @@ import pytest
 
 from tests.programs import PATIENCE, PROJECT, Program, running
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "domain/notes.py": '''\
 """The rules of the notes service."""
