@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 SERVICES: Final = ("users", "points")
-"""The words of the setting SERVICES: each is a module of `api` with a `service`. Imported only where it is enabled."""
+"""The values that the setting SERVICES accepts. Each is a module of `api` with a `service`, imported if enabled."""
 
 
 def load_services(words: Iterable[str]) -> list[Service]:
-    """The named services in their order, each behind those that it requires. Raises `SettingsError`."""
+    """Returns the named services in their order, each after the services that it requires.
+
+    Raises `SettingsError` for a name that is not in `SERVICES`.
+    """
     wanted = tuple(words)
     if unknown := [word for word in wanted if word not in SERVICES]:
         raise SettingsError(f"SERVICES names {', '.join(unknown)}; the services are: {', '.join(SERVICES)}.")

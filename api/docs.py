@@ -1,7 +1,7 @@
 """A page to read the OpenAPI document and to try the API: Swagger UI, from a package that contains all of it.
 
 The page is anonymous and holds no data; the document and every call require the function key. Its paths begin at the
-host's root, as the contracts' do.
+host's root, as those of the API do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from settings import Settings, SettingsError
 
 _OWN: Final = Path(__file__).resolve().parent / "page"
 
-# Nothing from elsewhere and nothing inline, but for the data: images inside Swagger UI's style sheet.
+# No content from other hosts, and no inline content except the data: images in Swagger UI's style sheet.
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,7 +33,7 @@ _HEADERS: Final = {
 
 @functools.cache
 def _swagger_ui() -> Path:
-    """The folder of Swagger UI. Raises `SettingsError` where its package is missing."""
+    """Returns the folder of Swagger UI. Raises `SettingsError` if its package is not installed."""
     package = importlib.util.find_spec("flask_swagger_ui")  # not imported: that would load Flask
     if package is None or not package.submodule_search_locations:
         raise SettingsError(

@@ -1,8 +1,8 @@
-"""Whether the app is alive, and whether its database is.
+"""Health checks of the app and of its database.
 
-`GET /health` is anonymous and touches no database: a minutely probe would keep a serverless one awake. `GET
-/health?database=1` probes it, at most every `PROBE_SECONDS`, and needs the function key. A function has one level of
-authorization, so that on Azure it redirects to a function of its own.
+`GET /health` is anonymous and does not use the database: a probe every minute would keep a serverless one awake. `GET
+/health?database=1` probes the database, at most every `PROBE_SECONDS`, and requires the function key. A function has
+one level of authorization, so on Azure this request is redirected to the function `/health/database`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from persistence.migrations.state import SchemaState, migration_branches, schema
 from settings import Settings
 
 PROBE_SECONDS: Final = 30
-"""How long the result of a probe, good or bad, is reused."""
+"""How long the result of a probe is reused, whether it succeeded or failed."""
 
 
 class SchemaOutdatedError(UnavailableError):
-    """The database lacks a migration that this version needs."""
+    """The database lacks a migration that this version requires."""
 
     code = "schema-outdated"
     detail = "The database lacks migrations of this version: python -m admin migrate applies them."
 
 
 class Probe(NamedTuple):
-    """A finished probe of the database: when it ended (`time.monotonic()`), its schema or what failed."""
+    """A finished probe of the database: when it ended (`time.monotonic()`), and its schema or its error."""
 
     ended: float
     schema: SchemaState | None = None
@@ -52,7 +52,7 @@ _last_probe: Probe | None = None
 
 
 class Health(TypedDict):
-    """The app is alive. `database` is present where it was probed, `schema` where it is newer than the app."""
+    """The app is alive. `database` is present if it was probed, `schema` if it is newer than the app."""
 
     status: str
     version: str
@@ -105,11 +105,11 @@ def _database_health(settings: Settings) -> Response:
 
 
 def _probe_database(settings: Settings) -> Probe | None:
-    """Returns the last probe, or a new one; None where neither is available within the retry budget.
+    """Returns the last probe or a new one, or None if neither is available within the retry budget.
 
-    Of concurrent calls one probes. Meanwhile the previous probe serves the others, unless it is older than
-    `PROBE_SECONDS` and the budget together. Where there is none, one call waits for the new one, so that hanging
-    probes never occupy more than two threads.
+    Only one of several concurrent calls probes. The others get the previous probe, unless it is older than
+    `PROBE_SECONDS` and the budget together. Without such a probe one call waits for the new one and the rest get None,
+    so hanging probes never occupy more than two threads.
     """
     budget, branches = settings.db_retry_seconds, _branches(settings)
     if (last := _recent_probe(PROBE_SECONDS)) is not None:
@@ -127,13 +127,13 @@ def _probe_database(settings: Settings) -> Probe | None:
 
 
 def _recent_probe(seconds: float) -> Probe | None:
-    """Returns the last probe unless it ended more than `seconds` ago."""
+    """Returns the last probe, or None if it ended more than `seconds` ago."""
     last = _last_probe
     return last if last is not None and time.monotonic() - last.ended <= seconds else None
 
 
 def _probe_and_release(branches: Sequence[str]) -> Probe:
-    """Probes the database, unless another call just did, and releases the lock that the caller holds."""
+    """Returns a new probe, or a recent one of another call. Releases `_probe_lock`, which the caller holds."""
     global _last_probe
     try:
         if (last := _recent_probe(PROBE_SECONDS)) is not None:
@@ -146,9 +146,9 @@ def _probe_and_release(branches: Sequence[str]) -> Probe:
 
 def _new_probe(branches: Sequence[str]) -> Probe:
     try:
-        # Retried: a pooled connection that died unnoticed says nothing about the database.
+        # Retried: a stale pooled connection does not mean that the database is unreachable.
         schema = run_with_retries(partial(schema_state, branches))
-    except Exception as error:  # noqa: BLE001 - a rejected login is unavailable, too
+    except Exception as error:  # noqa: BLE001 - also a rejected login means unavailable
         return Probe(time.monotonic(), error=error)
     return Probe(time.monotonic(), schema)
 

@@ -47,7 +47,7 @@ class AddTransaction(Request):
         str,
         BeforeValidator(domain.parse_payer),
         field(
-            f"At most {domain.PAYER_MAX} characters after trimming; case matters",
+            f"At most {domain.PAYER_MAX} characters after trimming; case-sensitive",
             domain.PayerInvalidError,
             minLength=1,
         ),
@@ -55,12 +55,14 @@ class AddTransaction(Request):
     points: Annotated[
         int,
         BeforeValidator(domain.parse_points),
-        _points("Below zero for a debit", domain.PointsZeroError, minimum=domain.POINTS_MIN, **{"not": {"const": 0}}),
+        _points(
+            "A negative number is a debit", domain.PointsZeroError, minimum=domain.POINTS_MIN, **{"not": {"const": 0}}
+        ),
     ]
     timestamp: Annotated[
         str,
         BeforeValidator(domain.parse_timestamp),
-        field("When it happened, with a zone", domain.TimestampInvalidError, format="date-time"),
+        field("Time of the transaction, with a zone", domain.TimestampInvalidError, format="date-time"),
     ]
 
 
@@ -69,7 +71,9 @@ class Spend(Request):
 
     EXAMPLES: ClassVar[Examples] = {"After addTransaction: a spend": {"points": 100}}
 
-    points: Annotated[int, BeforeValidator(domain.parse_points_to_spend), _points("How many to spend", minimum=1)]
+    points: Annotated[
+        int, BeforeValidator(domain.parse_points_to_spend), _points("Number of points to spend", minimum=1)
+    ]
 
 
 class Transaction(domain.LedgerEntry):
@@ -107,7 +111,9 @@ def add_transaction(request: AddTransaction, connection: Connection) -> Response
     body=Spend,
     writes=True,
     idempotent=True,
-    returns={200: Returns(list[domain.Payment], "What each payer paid, in the order of the first points taken")},
+    returns={
+        200: Returns(list[domain.Payment], "The points that each payer paid, in the order in which payers first paid")
+    },
     errors=[domain.InsufficientPointsError],
 )
 def spend(request: Spend, connection: Connection) -> Response:
@@ -124,7 +130,7 @@ def spend(request: Spend, connection: Connection) -> Response:
     "balance",
     methods="GET",
     ignore_body=True,
-    returns={200: Returns(dict[str, domain.Int64], "The points of each payer, who is the key")},
+    returns={200: Returns(dict[str, domain.Int64], "Points by payer")},
 )
 def balance(connection: Connection) -> Response:
     """Returns the points of every payer."""
@@ -142,8 +148,8 @@ def balance(connection: Connection) -> Response:
     errors=[domain.FlushNotAllowedError],
 )
 def flush_db(connection: Connection) -> Response:
-    """Empties the ledger where that is permitted, with the responses stored for its keys. Accepts any method."""
+    """Empties the ledger if permitted, and deletes the responses stored for its keys. Accepts any method."""
     store.flush(connection)
-    # Second: a claim that is skipped as locked waits for the ledger, and its effect comes after the flush.
+    # Last: this skips a locked key, whose call waits for the ledger and takes effect after the flush.
     delete_keys(connection, ["add_transaction", "spend"])
     return Response(FlushedLedger(message="Ledger emptied"))

@@ -1,1 +1,1 @@
-"""The HTTP machinery that all services share. It names no service."""
+"""The HTTP machinery that all services share. No module here refers to a service."""

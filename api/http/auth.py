@@ -1,4 +1,4 @@
-"""Who calls: the protocol of authentication, and the two kinds that need no service."""
+"""Authentication: its protocol, and the two kinds that need no service (function key, anonymous)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from domain.errors import RollbookError
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `id` is the owner of idempotency keys; it is empty where the caller is not known.
+    """An authenticated caller. `id` owns the caller's idempotency keys; it is empty for an unknown caller.
 
-    A service that knows more of its callers returns a subclass.
+    A service with its own authentication returns a subclass with further fields.
     """
 
     id: str = ""
@@ -27,27 +27,27 @@ class Auth(Protocol):
 
     @property
     def auth_level(self) -> func.AuthLevel:
-        """What the host checks."""
+        """The authorization level that the host checks."""
 
     @property
     def security(self) -> Mapping[str, Mapping[str, Any]]:
-        """The OpenAPI security scheme by its name; empty where there is none."""
+        """The OpenAPI security schemes by name; empty if no credentials are required."""
 
     @property
     def errors(self) -> Sequence[type[RollbookError]]:
-        """What `authenticate` raises."""
+        """The errors that `authenticate` raises."""
 
     @property
     def reads_database(self) -> bool:
-        """Whether `authenticate` does, so that it is retried."""
+        """Whether `authenticate` reads the database, in which case it is retried."""
 
     def authenticate(self, req: func.HttpRequest) -> Caller:
-        """The caller of a request; raises one of `errors`."""
+        """Returns the caller of a request. Raises one of `errors`."""
 
 
 @dataclass(frozen=True)
 class FunctionKey:
-    """A function key, which the host has checked. The caller is known by a hash of it."""
+    """Authentication by function key, which the host has checked. A hash of the key identifies the caller."""
 
     auth_level: ClassVar[func.AuthLevel] = func.AuthLevel.FUNCTION
     security: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -57,7 +57,7 @@ class FunctionKey:
     reads_database: ClassVar[bool] = False
 
     def authenticate(self, req: func.HttpRequest) -> Caller:
-        """The caller, by the key that the request carried; without one (a development host) an unknown caller."""
+        """Returns the caller that the key identifies; an unknown caller without a key (on a development host)."""
         key = req.headers.get("x-functions-key") or req.params.get("code")
         return Caller(f"key:{hashlib.sha256(str(key).encode()).hexdigest()}") if key else _UNKNOWN
 
@@ -72,7 +72,7 @@ class Anonymous:
     reads_database: ClassVar[bool] = False
 
     def authenticate(self, req: func.HttpRequest) -> Caller:
-        """An unknown caller."""
+        """Returns an unknown caller."""
         return _UNKNOWN
 
 

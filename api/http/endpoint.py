@@ -1,6 +1,6 @@
 """Serves one call of an endpoint or a timer: the only place where requests, transactions, errors and log lines meet.
 
-parse → authorize → check → transaction with retries → respond → log. Nothing here knows a service.
+authorize → parse → check → transaction with retries → respond → log. Nothing here refers to a service.
 """
 
 from __future__ import annotations
@@ -41,35 +41,35 @@ from persistence.database.retries import retry_budget, run_with_retries
 logger = logging.getLogger("rollbook")
 
 Outcome = tuple[func.HttpResponse, str]
-"""A response, and the code of its problem, or nothing."""
+"""A response, and the code of its problem (empty without one)."""
 
 Observer = Callable[[str, func.Context, Callable[[], Outcome]], Outcome]
-"""Called around the work of every call, with the function's name."""
+"""A hook around every call: gets the function's name, its context and the work, and returns the work's outcome."""
 
 _observer: Observer | None = None
 
 
 MAX_FRAMES: Final = 50
-"""Most frames of an unexpected error in the log, innermost first: an endless recursion has a thousand."""
+"""Maximum number of logged frames of an unexpected error, innermost first: an endless recursion has a thousand."""
 
 
 class TimerFailedError(Exception):
-    """A timer failed. The host sees this in place of the cause, whose text may hold personal data."""
+    """A timer failed. The host gets this error instead of the cause, whose text may contain personal data."""
 
 
 def set_request_observer(observer: Observer | None) -> None:
-    """Calls `observer` around every call from now on; None ends it."""
+    """Sets the hook around every endpoint and timer call; None removes it."""
     global _observer
     _observer = observer
 
 
 def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable[..., func.HttpResponse]:
-    """The function that Azure Functions calls for an endpoint. It responds to every request."""
+    """Returns the function that Azure Functions calls for an endpoint. It never raises: every error is a problem."""
     run = _prepare(endpoint, idempotency_hours)
     declared = {"": endpoint.body or endpoint.form, "query": endpoint.query, "path": endpoint.path}
     find = partial(locate, {prefix: model for prefix, model in declared.items() if model is not None})
 
-    # Not functools.wraps: the worker would read the handler's parameters in place of these.
+    # Not functools.wraps: the worker would read the handler's parameters instead of these.
     def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         return _invoke(endpoint.name, context, partial(run, req), find)[0]
 
@@ -77,7 +77,7 @@ def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable
 
 
 def timer_function(declared: Timer) -> Callable[..., None]:
-    """The function that Azure Functions calls for a timer. Raises `TimerFailedError`."""
+    """Returns the function that Azure Functions calls for a timer. It raises `TimerFailedError`."""
 
     def run(tick: Tick) -> Response:
         given = {"tick": tick, "settings": declared.settings}
@@ -138,7 +138,7 @@ def _unexpected(error: BaseException, function: str, invocation_id: str) -> Outc
 
 
 def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpRequest], Response]:
-    """What can be decided once per endpoint is decided here; the returned function runs one request."""
+    """Returns the function that runs one request; whatever depends on the declaration alone is computed here, once."""
     parts = _readers(endpoint)
     invalid = BodyInvalidError if "request" in parts else RequestInvalidError
     takes_body = "request" in parts or endpoint.ignore_body
@@ -160,7 +160,7 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
             return _run_once(endpoint, given, writes=writes)
         return _run_keyed(endpoint, given, Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours))
 
-    if endpoint.before is None and not auth.reads_database:  # one step, which has a budget of its own
+    if endpoint.before is None and not auth.reads_database:  # a single retried step, which brings its own budget
         return run
     return retry_budget()(run)
 
@@ -172,7 +172,7 @@ def _declared(endpoint: Endpoint, part: str) -> Any:
 
 
 def _hashed(endpoint: Endpoint, given: Mapping[str, Any], req: func.HttpRequest) -> dict[str, Any]:
-    """What identifies a call: path, query and body as parsed, or the bytes of a body that a function parses."""
+    """Returns what identifies a call: parsed path, query and body, or the raw bytes of a body with `parse=`."""
     parts = {name: value for name, value in given.items() if name != "headers"}
     return parts if endpoint.parse is None else {**parts, "request": req.get_body()}
 
@@ -204,7 +204,7 @@ def _run_keyed(endpoint: Endpoint, given: dict[str, Any], keyed: Keyed) -> Respo
     def work() -> Response:
         with transaction() as connection:
             response = run_idempotent(connection, keyed, partial(_call, endpoint.handler, given, connection))
-        if response is None:  # raised only now: what was purged stays purged
+        if response is None:  # raised after the commit, which keeps the purge of expired keys
             raise IdempotencyKeyReusedError
         return response
 
@@ -222,7 +222,7 @@ def _run_before(endpoint: Endpoint, given: Mapping[str, Any]) -> Any:
 
 
 def _work(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Callable[[], Any]:
-    """What can be retried as a whole: the function in a transaction where it writes, else in autocommit."""
+    """Returns what is retried as a whole: the function, in a transaction if it writes, otherwise in autocommit."""
     if writes:
         return partial(_in_connection, transaction, function, given)
     if "connection" in parameters(function):
@@ -238,11 +238,11 @@ def _in_connection(
 
 
 def _call(function: Callable[..., Any], given: Mapping[str, Any], connection: Connection | None = None) -> Any:
-    """Calls a function with what its parameters name."""
+    """Calls a function with the values that its parameters name."""
     return function(**{name: connection if name == "connection" else given[name] for name in parameters(function)})
 
 
-# ---- log: never names, numbers, PANs, or the texts of exceptions, which repeat values
+# ---- log: never names, numbers, PANs, or the texts of exceptions, which contain values
 
 
 def _log_call(function: str, status: int, code: str, started: int, invocation_id: str) -> None:

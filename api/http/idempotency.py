@@ -1,7 +1,7 @@
 """Idempotency keys: a repeated request has its effect once, and its response is returned again.
 
-A key belongs to a caller and an operation. Its response is stored in the transaction of the effect, so that both are
-there or neither. Errors are not stored.
+A key belongs to a caller and an operation. Its response is stored in the transaction of the effect, so both are stored
+or neither is. Errors are not stored.
 """
 
 from __future__ import annotations
@@ -23,32 +23,35 @@ from persistence.database.connections import Connection
 from persistence.database.idempotency import Key, StoredResponse, claim_key, find_response, store_response
 
 KEY_PATTERN: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
-"""An idempotency key: 1 to 255 printable ASCII characters, no blank at either end."""
+"""An idempotency key: 1 to 255 printable ASCII characters without leading or trailing blanks."""
 
 
 class IdempotencyKeyInvalidError(InvalidError):
-    """A header that is no key."""
+    """The header is not a valid key."""
 
     code = "idempotency-key-invalid"
     detail = "Idempotency-Key must be 1 to 255 printable ASCII characters."
 
 
 class IdempotencyKeyUnsupportedError(InvalidError):
-    """A key where none is read: without this error its sender would rely on it."""
+    """The endpoint takes no key. Without this error the caller would rely on it."""
 
     code = "idempotency-key-unsupported"
     detail = "This endpoint does not support Idempotency-Key. Nothing was changed."
 
 
 class IdempotencyKeyReusedError(ConflictError):
-    """A key that came with another request before."""
+    """The key was used for a different request."""
 
     code = "idempotency-key-reused"
     detail = "This Idempotency-Key was used for another request."
 
 
 def read_key(req: func.HttpRequest, *, supported: bool) -> str | None:
-    """The idempotency key of a request, or None. Raises `IdempotencyKey…Error`."""
+    """Returns the idempotency key of a request, or None.
+
+    Raises `IdempotencyKeyUnsupportedError`, `IdempotencyKeyInvalidError`.
+    """
     given = req.headers.get("idempotency-key")
     if given is None:
         return None
@@ -61,10 +64,10 @@ def read_key(req: func.HttpRequest, *, supported: bool) -> str | None:
 
 
 def call_hash(operation: str, parts: Mapping[str, Any]) -> str:
-    """What two requests have in common that ask for the same: operation, and each part as parsed.
+    """Returns a hash (SHA-256, hex) of the operation and the parsed parts: equal for equivalent requests.
 
-    Of models only the keys that were sent count, so that a release with one more optional key still recognises them. A
-    body that a function parses counts by its bytes.
+    Only the keys that were sent are hashed, so a release with another optional key still recognises the request. A body
+    with `parse=` is hashed as raw bytes.
     """
     content = [operation, *([name, _canonical(value)] for name, value in sorted(parts.items()))]
     return hashlib.sha256(orjson.dumps(content)).hexdigest()
@@ -79,7 +82,7 @@ def _canonical(value: Any) -> Any:
 
 
 class Keyed(NamedTuple):
-    """A call with a key: whose, the hash of what it asks for, and for how many hours its response is stored."""
+    """A call with an idempotency key, the hash of the call, and for how many hours its response is stored."""
 
     key: Key
     call_hash: str
@@ -87,7 +90,7 @@ class Keyed(NamedTuple):
 
 
 def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
-    """The response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
+    """Returns the response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
     _, expired_at = _times(keyed.hours)
     stored = find_response(connection, keyed.key, expired_at=expired_at)
     if stored is not None and not _is_same(stored, keyed):
@@ -96,7 +99,10 @@ def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
 
 
 def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response | None:
-    """What `work` returns, or what it returned for this key before; None where the key came with another request."""
+    """Returns the result of `work`, or the stored response; None if the key was used for another request.
+
+    Raises `LostRaceError`, and every error of `work`.
+    """
     now, expired_at = _times(keyed.hours)
     stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at)
     if stored is not None:
@@ -110,7 +116,7 @@ def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Resp
 
 
 def _is_same(stored: StoredResponse, keyed: Keyed) -> bool:
-    return stored.call_hash == keyed.call_hash  # None, which release 0.1.0 stored, is no hash
+    return stored.call_hash == keyed.call_hash  # None, which release 0.1.0 stored, equals no hash
 
 
 def _replay(stored: StoredResponse) -> Response:

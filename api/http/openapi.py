@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of declared endpoints, made of the models that read requests and type responses."""
+"""The OpenAPI 3.1 document of declared endpoints, built from the models that parse requests and type responses."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ from persistence.database.errors import DatabaseLoginError, LostRaceError, Outco
 _INTRODUCTION: Final = """\
 JSON in, JSON out. Every call is atomic. An error is a problem (RFC 9457): its `type` ends in a stable code, and \
 `errors` lists the violations of an invalid request (code `body-invalid` or `request-invalid`), each with a JSON \
-Pointer and a code: that of a field's rule, or `missing-key`, `unknown-key`, `wrong-type`, `out-of-range`. On Azure \
-every call needs a function key, except where an operation says otherwise; a development host requires none. What no \
-operation handles (an unknown path or method: 404; no key: 401) the host itself responds to, without JSON."""
+Pointer and a code: one of those that the field lists, or `missing-key`, `unknown-key`, `wrong-type`, `out-of-range`. \
+On Azure every call requires a function key unless the operation says otherwise; a development host requires none. \
+A request that reaches no operation (404: unknown path or method; 401: no key) gets the host's own response, without \
+JSON."""
 
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
@@ -50,11 +51,11 @@ _KEY_PARAMETER: Final = {
     "same key is an error. Errors are not stored.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{KEY_PATTERN}$"},
 }
-_NO_KEY: Final = "The function key is missing or wrong. Azure responds itself, without JSON."
+_NO_KEY: Final = "The function key is missing or wrong. Azure itself responds, without JSON."
 
 
 def openapi_endpoint(endpoints: Iterable[Endpoint]) -> Endpoint:
-    """`GET /openapi.json`: the document of all other endpoints."""
+    """Returns the endpoint `GET /openapi.json`, which serves the document of the given endpoints."""
     others = tuple(endpoints)
 
     @functools.cache
@@ -76,7 +77,7 @@ def openapi_endpoint(endpoints: Iterable[Endpoint]) -> Endpoint:
 
 
 def build_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """The OpenAPI document. An endpoint of any method is described as POST; timers have no place in it."""
+    """Returns the OpenAPI document. An endpoint that accepts any method is described as POST; timers are left out."""
     schemas = content_schemas(endpoints)
     schemes = {name: scheme for endpoint in endpoints for name, scheme in endpoint.auth.security.items()}
     paths: dict[str, dict[str, Any]] = {}
@@ -174,7 +175,7 @@ def _summary(declared: Any) -> str:
 
 
 def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
-    """The declared errors, those of authentication, and those that the declaration implies."""
+    """Returns the declared errors, the errors of authentication, and those that the declaration implies."""
     errors: list[type[RollbookError]] = [*endpoint.errors, *endpoint.auth.errors]
     if endpoint.writes or endpoint.before_writes:
         errors.append(OutcomeUnknownError)

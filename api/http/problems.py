@@ -1,6 +1,6 @@
-"""Errors as problem details (RFC 9457): their statuses, the shape of their bodies, and the errors of the edge itself.
+"""Errors as problem details (RFC 9457): their statuses, their bodies, and the errors that only the HTTP edge raises.
 
-Errors name fields. Where a field stands in a request is known here: `Locate` turns a violation's path into a pointer.
+Errors name fields. The edge alone resolves the position of a field: `Locate` turns a violation's path into a pointer.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from persistence.database.errors import UnavailableError
 MEDIA_TYPE: Final = "application/problem+json"
 
 MAX_VIOLATIONS: Final = 100
-"""Most violations in one problem; `more` counts the others."""
+"""Maximum number of violations in a problem; `more` counts the rest."""
 
 RETRY_AFTER_SECONDS: Final = 5
-"""What a 503 advises its caller to wait, unless the error says otherwise."""
+"""The `Retry-After` of a 503, unless the error has its own."""
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
-"""The JSON Pointer (RFC 6901) of the value that a violation's path leads to."""
+"""Returns the JSON Pointer (RFC 6901) for the path of a violation."""
 
 
 class Violation(TypedDict):
-    """A violated constraint: where (JSON Pointer, RFC 6901), which one, and in words.
+    """A violated constraint: its place (JSON Pointer, RFC 6901), its code, and a text for people.
 
-    Places in the path begin with /path, in the query with /query, in headers with /headers; all others are in the body.
+    Pointers begin with /path, /query or /headers for these parts of a request; all others point into the body.
     """
 
     pointer: str
@@ -40,7 +40,7 @@ class Violation(TypedDict):
 
 
 class Problem(TypedDict):
-    """The body of every error. `instance` finds the request in the log; some codes add members of their own.
+    """The body of every error. `instance` is the invocation id in the log; some codes add further members.
 
     `errors` has at most 100 violations; `more` counts those left out.
     """
@@ -62,7 +62,7 @@ class UnauthorizedError(RollbookError):
 
 
 class GoneError(RollbookError):
-    """What the request asks for existed, and was removed for good."""
+    """The requested resource existed and was removed permanently."""
 
 
 class TooManyRequestsError(RollbookError):
@@ -72,7 +72,7 @@ class TooManyRequestsError(RollbookError):
 
 
 class LocatedError(InvalidError):
-    """A request that cannot be parsed. The paths of its violations begin at the request, and need no search."""
+    """The request cannot be parsed. The paths of its violations are complete: no field has to be located."""
 
 
 class TooLargeError(RollbookError):
@@ -82,14 +82,14 @@ class TooLargeError(RollbookError):
 
 
 class LengthRequiredError(RollbookError):
-    """The body was sent in chunks, which the host does not hand over."""
+    """The body was sent in chunks, which the host does not pass on."""
 
     code = "length-required"
     detail = "Send the body with a Content-Length, not in chunks."
 
 
 class InternalError(RollbookError):
-    """Anything that is no other error."""
+    """An unexpected error."""
 
 
 STATUSES: Final[Mapping[type[RollbookError], int]] = {
@@ -105,7 +105,7 @@ STATUSES: Final[Mapping[type[RollbookError], int]] = {
     InternalError: 500,
     UnavailableError: 503,
 }
-"""The statuses of the kinds; a subclass has that of its kind."""
+"""The statuses of the kinds of errors; a subclass has the status of its kind."""
 
 TITLES: Final = {
     400: "Invalid request",
@@ -122,7 +122,7 @@ TITLES: Final = {
 }
 """The titles of problems by status."""
 
-# pydantic's types of errors, as codes of ours; a type that is missing here keeps its name.
+# pydantic's error types as codes and texts of the API; any other type becomes the code of the same name.
 _CODES: Final = {
     "missing": ("missing-key", "This key is required."),
     "extra_forbidden": ("unknown-key", "Unknown key."),
@@ -139,12 +139,12 @@ _CODES: Final = {
 
 
 def status_of(error: type[RollbookError]) -> int:
-    """The HTTP status of a class of errors: that of its nearest kind, or 500."""
+    """Returns the HTTP status of an error class: the status of its nearest kind, or 500."""
     return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
 
 
 def problem_from(error: RollbookError, invocation_id: str, locate: Locate) -> dict[str, Any]:
-    """The body for an error."""
+    """Returns the problem for an error: its body, with the members that the error adds."""
     status = status_of(type(error))
     if isinstance(error, LocatedError):
         locate = pointer
@@ -167,13 +167,13 @@ def _located(violation: DomainViolation, locate: Locate) -> Violation:
 
 
 def headers_for(error: RollbookError) -> dict[str, str]:
-    """The headers for an error; whatever is unavailable advises when to retry."""
+    """Returns the headers for an error; every 503 has `Retry-After`."""
     retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, UnavailableError) else {}
     return {**retry, **error.header_values}
 
 
 def violations_of(details: ErrorDetails) -> Iterator[DomainViolation]:
-    """One of pydantic's errors as violations; a domain rule may have found several inside one field."""
+    """Yields the violations of one pydantic error: several if a domain error brings its own violations."""
     path = details["loc"]
     error = details.get("ctx", {}).get("error")
     if isinstance(error, RollbookError):
@@ -185,5 +185,5 @@ def violations_of(details: ErrorDetails) -> Iterator[DomainViolation]:
 
 
 def pointer(path: Path) -> str:
-    """A path as a JSON Pointer."""
+    """Returns a path as a JSON Pointer (RFC 6901)."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)

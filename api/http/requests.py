@@ -1,6 +1,6 @@
-"""Requests: the base of request models, and how each part of a request is read.
+"""Requests: the base class of request models, and how each part of a request is read.
 
-A part is the body, a form, the query, the path or headers. All violations of all parts are collected in one pass.
+The parts are body, form, query, path and headers. The violations of all parts are collected in one pass.
 """
 
 from __future__ import annotations
@@ -19,41 +19,44 @@ from api.http.problems import LengthRequiredError, LocatedError, Path, TooLargeE
 from domain.errors import InvalidError, NotFoundError, Violation
 
 BODY_LIMIT: Final = 1024 * 1024
-"""Largest request body in bytes, unless an endpoint declares another limit."""
+"""Maximum size of a request body in bytes, unless an endpoint declares another limit."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 
 Examples = Mapping[str, object]
-"""Bodies to try, by their titles."""
+"""Example bodies by title."""
 
 Read = Callable[[func.HttpRequest, list[Violation]], Any]
-"""Reads one part of a request; adds what is wrong with it to the list."""
+"""Reads one part of a request and appends its violations to the list."""
 
 
 class Request(BaseModel):
-    """A part of a request: rejects unknown keys, coerces nothing, and repeats no value in a message."""
+    """A part of a request: rejects unknown keys, never coerces, and its messages contain no values."""
 
     EXAMPLES: ClassVar[Examples] = {}
     not_found: ClassVar[type[NotFoundError] | None] = None
-    """For a model of the path: the error for a malformed value, which names nothing that can exist."""
+    """On a path model: the error for a malformed value, because nothing can exist under it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
-        """Violations by keys that require or exclude each other, whatever their values."""
+        """Yields the violations of keys that require or exclude each other, independent of their values."""
         yield from ()
 
     def check(self) -> None:
-        """Checks the rules that need no database; raises any error. Runs before the transaction."""
+        """Checks the rules that need no database, before the transaction. May raise any `RollbookError`."""
 
 
 OPTIONAL: Final[Any] = Field(default=None)
-"""A key that may be absent, but is never null."""
+"""Default of a key that may be absent but not null."""
 
 
 def field(description: str, *errors: type[InvalidError], **schema: Any) -> Any:
-    """A field's description, its errors, and its constraints for OpenAPI. Its parse function alone decides."""
+    """Returns a pydantic field with description, error codes and constraints for OpenAPI only.
+
+    They validate nothing: the field's parse function does.
+    """
     codes = ", ".join(error.code for error in errors)
     return Field(description=f"{description}. Errors: {codes}" if codes else description, json_schema_extra=schema)
 
@@ -62,49 +65,49 @@ def field(description: str, *errors: type[InvalidError], **schema: Any) -> Any:
 
 
 class BodyNotJsonError(InvalidError):
-    """A body that cannot be parsed."""
+    """The body cannot be parsed."""
 
     code = "body-not-json"
     detail = "The request body is not JSON in UTF-8."
 
 
 class BodyNotObjectError(InvalidError):
-    """A body that is other JSON than an object."""
+    """The body is JSON, but not an object."""
 
     code = "body-not-object"
     detail = "The request body is not a JSON object."
 
 
 class BodyNotArrayError(InvalidError):
-    """A body that is other JSON than an array."""
+    """The body is JSON, but not an array."""
 
     code = "body-not-array"
     detail = "The request body is not a JSON array."
 
 
 class BodyNotFormError(InvalidError):
-    """A body that is no URL-encoded form."""
+    """The body is not a URL-encoded form."""
 
     code = "body-not-form"
     detail = f"The request body must be a form in UTF-8 with the content type {FORM}."
 
 
 class BodyNotExpectedError(InvalidError):
-    """A body where none is read."""
+    """The endpoint takes no body."""
 
     code = "body-not-expected"
     detail = "This endpoint takes no request body."
 
 
 class BodyInvalidError(LocatedError):
-    """A request whose violations are in `errors`."""
+    """A request with a body has violations, in `errors`."""
 
     code = "body-invalid"
     detail = "The request body is invalid; see `errors`."
 
 
 class RequestInvalidError(LocatedError):
-    """A request without a body whose violations are in `errors`."""
+    """A request without a body has violations, in `errors`."""
 
     code = "request-invalid"
     detail = "The request is invalid; see `errors`."
@@ -114,7 +117,7 @@ class RequestInvalidError(LocatedError):
 
 
 def read_parts(req: func.HttpRequest, parts: Mapping[str, Read], invalid: type[LocatedError]) -> dict[str, Any]:
-    """The parts by name. Raises `invalid` with all violations, and afterwards the path's `not_found`."""
+    """Returns the parts by name. Raises `invalid` with all violations; without any, the `not_found` of the path."""
     violations: list[Violation] = []
     values = {name: read(req, violations) for name, read in parts.items()}
     if violations:
@@ -128,7 +131,7 @@ def read_parts(req: func.HttpRequest, parts: Mapping[str, Read], invalid: type[L
 def body_reader(
     body: Any, parse: Callable[[bytes], Any] | None, form: type[Request] | None, body_limit: int
 ) -> Read | None:
-    """Reads the body as declared: by `parse`, as a form, or as JSON. None where no body is declared."""
+    """Returns the reader of the declared body (`parse`, form or JSON), or None if no body is declared."""
     if parse is not None:
         return lambda req, violations: _parse(parse, _body(req, body_limit), violations)
     if form is not None:
@@ -150,13 +153,13 @@ def body_reader(
 
 
 def require_no_body(req: func.HttpRequest) -> None:
-    """Raises `BodyNotExpectedError`, or `LengthRequiredError` for a body that the host does not hand over."""
+    """Raises `BodyNotExpectedError` for a body, and `LengthRequiredError` for a chunked one."""
     if _received(req):
         raise BodyNotExpectedError
 
 
 def query_reader(model: type[Request]) -> Read:
-    """Reads the query. The function key, which may be part of it, belongs to the host."""
+    """Returns the reader of the query. It skips `code`, the function key, unless the model declares it."""
 
     def read(req: func.HttpRequest, violations: list[Violation]) -> Any:
         content = {name: value for name, value in req.params.items() if name != "code" or name in model.model_fields}
@@ -166,7 +169,7 @@ def query_reader(model: type[Request]) -> Read:
 
 
 def path_reader(model: type[Request]) -> Read:
-    """Reads the path's parameters: the model, or the error that it declares for a malformed value."""
+    """Returns the reader of the path parameters. A malformed value is read as the `not_found` error of the model."""
 
     def read(req: func.HttpRequest, violations: list[Violation]) -> Any:
         found: list[Violation] = []
@@ -180,7 +183,7 @@ def path_reader(model: type[Request]) -> Read:
 
 
 def header_reader(model: type[Request]) -> Read:
-    """Reads headers: the field `if_match` is the header If-Match."""
+    """Returns the reader of headers. The field `if_match` is the header If-Match."""
     names = {name: name.replace("_", "-") for name in model.model_fields}
 
     def read(req: func.HttpRequest, violations: list[Violation]) -> Any:
@@ -196,7 +199,7 @@ def header_reader(model: type[Request]) -> Read:
 def _received(req: func.HttpRequest) -> bytes:
     body: bytes = req.get_body()
     if not body and "transfer-encoding" in req.headers:
-        # The host hands a chunked body over empty: it must not be read as a request without one.
+        # The host passes a chunked body on empty: it must not be taken for a request without a body.
         raise LengthRequiredError
     return body
 
@@ -227,7 +230,7 @@ def _form(req: func.HttpRequest, limit: int, violations: list[Violation]) -> dic
         raise BodyNotFormError
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except ValueError:  # bytes or escapes that are not UTF-8, and too many fields
+    except ValueError:  # not UTF-8, or too many fields
         raise BodyNotFormError from None
     repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     violations += [Violation((name,), "repeated-key", "This key must be given once.") for name in repeated]
@@ -262,12 +265,12 @@ def _violations(error: ValidationError) -> list[Violation]:
     return [found for details in errors for found in violations_of(details)]
 
 
-# ---- where a field stands
+# ---- the position of a field
 
 
 @functools.cache
 def field_paths(model: type[BaseModel]) -> Mapping[str, Path]:
-    """Where the fields of a body stand, those of nested objects included; of equal names the outermost counts."""
+    """Returns the path of each field by name, including fields of nested models; the outermost of equal names wins."""
     paths: dict[str, Path] = {}
     places: deque[tuple[Path, type[BaseModel]]] = deque([((), model)])
     known = {model}  # a model may contain itself
@@ -283,7 +286,7 @@ def field_paths(model: type[BaseModel]) -> Mapping[str, Path]:
 
 
 def locate(parts: Mapping[str, Any], path: Path) -> str:
-    """The JSON Pointer of a field that an error names, from the declared models of the body and of other parts."""
+    """Returns the JSON Pointer of a field that an error names; `parts` are the declared models by pointer prefix."""
     if not path or isinstance(path[0], int):
         return pointer(path)
     for prefix, model in parts.items():

@@ -1,4 +1,4 @@
-"""What a handler returns, and how it is written."""
+"""What a handler returns, and how it becomes an HTTP response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Body = Mapping[str, object] | Sequence[object] | bytes
 
 
 class Response(NamedTuple):
-    """What a handler returns. With `render=` its body is any value that the function renders."""
+    """The result of a handler. With `render=`, `body` is the value that this function turns into bytes."""
 
     body: Any
     status: int = 200
@@ -26,9 +26,9 @@ class Response(NamedTuple):
 
 
 class Returns(NamedTuple):
-    """The declaration of a response: its type, a description, and the headers with descriptions of theirs.
+    """The declaration of a response: its JSON type, a description, and descriptions of headers by name.
 
-    `media` maps further media types to types of their own; `bytes` is binary content, `str` is text.
+    `media` maps further media types to their types; `bytes` means binary content, `str` means text.
     """
 
     type: Any = None
@@ -38,12 +38,12 @@ class Returns(NamedTuple):
 
 
 def encode(body: Body) -> bytes:
-    """A body as bytes."""
+    """Returns a body as bytes: JSON unless it is encoded already."""
     return body if isinstance(body, bytes) else orjson.dumps(body)
 
 
 def http_response(response: Response) -> func.HttpResponse:
-    """A response as Azure Functions takes it. No cache may keep it, because most hold personal data."""
+    """Returns a response as Azure Functions expects it. Caches must not store it: most contain personal data."""
     return func.HttpResponse(
         encode(response.body),
         status_code=response.status,
@@ -53,9 +53,9 @@ def http_response(response: Response) -> func.HttpResponse:
 
 
 def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
-    """The JSON object `{key: [...]}` with the elements of all batches, encoded batch by batch.
+    """Returns the JSON object `{key: [...]}` with the elements of all batches, encoded batch by batch.
 
-    A growing buffer holds the response once; joining its parts would hold it twice and block every other thread.
+    A growing buffer holds the response once; joining parts would hold it twice and block every other thread.
     """
     buffer = BytesIO()
     buffer.write(b'{"' + key.encode() + b'":[')

@@ -1,4 +1,4 @@
-"""JSON schemas of what endpoints read and return, for the OpenAPI document: pydantic's, with a few changes."""
+"""JSON schemas of requests and responses for the OpenAPI document: pydantic's schemas with a few changes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from api.http.service import Endpoint
 
 
 class Schemas(NamedTuple):
-    """The schemas by endpoint and part ("request", "query", "200 application/json"), of a problem, and shared ones.
+    """`of` has the schemas by endpoint and part ("request", "query", "200 application/json").
 
-    The members that an error adds to its problem are under its code and their names.
+    It also has the members that errors add to their problems, by code and name. `components` are the shared schemas.
     """
 
     of: Mapping[tuple[str, str], JsonSchemaValue]
@@ -29,12 +29,12 @@ class Schemas(NamedTuple):
     components: Mapping[str, JsonSchemaValue]
 
     def resolve(self, schema: JsonSchemaValue) -> JsonSchemaValue:
-        """A schema, or the component that it refers to."""
+        """Returns a schema, or the component that it refers to."""
         return self.components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 class _Generator(GenerateJsonSchema):
-    """Without titles that repeat the names, and without the default null of a key that may only be absent."""
+    """Omits titles that repeat names, and the default null of keys that may be absent but not null."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -46,7 +46,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def content_schemas(endpoints: Sequence[Endpoint]) -> Schemas:
-    """The schemas of all that the endpoints read and return."""
+    """Returns the schemas of all requests, responses and problems of the endpoints."""
     inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
         (("", "problem"), "serialization", TypeAdapter(_model(Problem)))
     ]
@@ -88,13 +88,13 @@ def _members(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
 
 
 def _referred(definitions: Mapping[str, Any], schemas: list[Any]) -> dict[str, Any]:
-    """The definitions that something refers to: a type that a schema replaced is defined, but not used."""
+    """Returns the definitions in use: pydantic also defines types that a schema has replaced."""
     text = orjson.dumps([schemas, definitions]).decode()
     return {name: schema for name, schema in definitions.items() if f'/schemas/{name}"' in text}
 
 
 def is_required(body: Any) -> bool:
-    """Whether a body must be sent: an absent one is read as an object without keys, or as an empty array."""
+    """Returns whether a body must be sent. An absent body is read as an empty object or array."""
     if not (isinstance(body, type) and issubclass(body, Request)):
         return not _is_valid(body, [])
     return any(field.is_required() for field in body.model_fields.values()) or any(body.check_keys(frozenset()))
@@ -108,12 +108,12 @@ def _is_valid(declared: Any, value: object) -> bool:
     return True
 
 
-@functools.cache  # so that a type is one component
+@functools.cache  # one component per type
 def _model(declared: Any) -> Any:
-    """A type of responses as pydantic describes it.
+    """Returns a response type as a type that pydantic describes.
 
-    TypedDicts become models (before Python 3.12 pydantic takes none of the standard library's), and so do named tuples.
-    The text of an annotation, which is all that the domain can say, becomes a format.
+    TypedDicts become models (before Python 3.12 pydantic rejects those of the standard library), and so do named
+    tuples. A text in `Annotated` becomes a format: the domain cannot use pydantic's `Field`.
     """
     arguments = get_args(declared)
     if isinstance(declared, type) and issubclass(declared, BaseModel):
@@ -121,7 +121,7 @@ def _model(declared: Any) -> Any:
     if get_origin(declared) is Annotated and isinstance(arguments[1], str):
         return Annotated[arguments[0], Field(json_schema_extra={"format": arguments[1]})]
     if get_origin(declared) in (Union, UnionType):
-        return Union[tuple(_model(argument) for argument in arguments)]  # noqa: UP007 - made when the program runs
+        return Union[tuple(_model(argument) for argument in arguments)]  # noqa: UP007 - built at run time
     if get_origin(declared) in (list, dict):
         return get_origin(declared)[tuple(_model(argument) for argument in arguments)]
     return _model_of_fields(declared) if is_typeddict(declared) or hasattr(declared, "_fields") else declared
@@ -129,7 +129,7 @@ def _model(declared: Any) -> Any:
 
 def _model_of_fields(declared: Any) -> Any:
     fields: dict[str, Any] = {
-        # __required_keys__ does not know better: it was made while annotations were texts.
+        # __required_keys__ is unreliable: it was computed while the annotations were strings.
         name: (_model(*get_args(hint)), None) if get_origin(hint) is NotRequired else (_model(hint), ...)
         for name, hint in get_type_hints(declared, include_extras=True).items()
     }

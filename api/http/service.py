@@ -1,7 +1,7 @@
-"""What a service declares: its endpoints and timers, each in one place.
+"""The declarations of a service: its endpoints and timers, each in one place.
 
-Azure registration, the OpenAPI document, the development host, telemetry and tests all read these objects. Nothing runs
-here: endpoint.py serves what is declared.
+Azure registration, the OpenAPI document, idempotency, telemetry and tests all read these objects. Nothing runs here:
+endpoint.py serves what is declared.
 """
 
 from __future__ import annotations
@@ -20,51 +20,54 @@ from settings import Settings
 H = TypeVar("H", bound=Callable[..., Any])
 
 _BY_SETTINGS: Final = ("auth", "body", "form", "query", "path", "headers")
-"""What may be declared by a function of the service's settings."""
+"""The fields of an endpoint that may be functions of the service's settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One HTTP function.
 
-    A handler takes any of these by the names of its parameters: `request` (the body), `query`, `path`, `headers`,
-    `caller`, `settings` (the service's section), `connection` (in a transaction where it `writes`, else in autocommit)
-    and `prepared` (what `before` returned). It returns a `Response`. `auth` and the models may be functions of the
+    A handler gets its arguments by parameter name: `request` (the body), `query`, `path`, `headers`, `caller`,
+    `settings` (the service's section), `connection` (in a transaction if it `writes`, otherwise in autocommit) and
+    `prepared` (the result of `before`). It returns a `Response`. `auth` and the models may also be functions of the
     service's settings that return them.
     """
 
     service: str
     name: str
-    """The function's name, the operation's id, and what idempotency keys are stored under."""
+    """The name of the function, the operation id, and the operation of stored idempotency keys."""
     handler: Callable[..., Any]
     route: str
     methods: tuple[str, ...] = ("POST",)
-    """Empty: any method."""
+    """Empty means any method."""
     auth: Auth = FUNCTION_KEY
     body: Any = None
-    """A request model, or an array of them, which should have a `max_length`: every bad entry costs time."""
+    """A request model or an array of them. An array should have a `max_length`: every invalid entry takes time."""
     parse: Callable[[bytes], Any] | None = None
-    """Reads the body in place of the model, which then only describes it. Raises `InvalidError`, `ValidationError`."""
+    """Parses the raw body instead of the model, which then only describes it.
+
+    Raises `InvalidError`, `ValidationError`.
+    """
     form: Any = None
     query: Any = None
     path: Any = None
     headers: Any = None
     ignore_body: bool = False
-    """A body is not looked at. Without this, an endpoint that declares none rejects it."""
+    """Ignores any body. Otherwise an endpoint that declares no body rejects one."""
     body_limit: int = BODY_LIMIT
     writes: bool | Callable[..., bool] = False
     idempotent: bool = False
     before: Callable[..., Any] | None = None
-    """Runs once per call, before the transaction, and again only where its own database work is retried. With
-    `before_writes` it takes a `connection` of its own transaction, which stays committed when the call fails later."""
+    """Runs once per call, before the handler's transaction, and again only if its own database work is retried. With
+    `before_writes` its `connection` is in a separate transaction, which stays committed if the call fails later."""
     before_writes: bool = False
     render: Callable[[Any], bytes] | None = None
-    """Turns the body of the handler's response into bytes after the connection was given back."""
+    """Turns the body of the handler's response into bytes, after the connection is returned to the pool."""
     returns: Mapping[int, Any] = field(default_factory=dict)
-    """By status a type, or `Returns`."""
+    """A type or `Returns` by status."""
     errors: Sequence[type[RollbookError]] = ()
     links: Mapping[str, Any] = field(default_factory=dict)
-    """Bodies for other operations that can be called with this one's response (OpenAPI runtime expressions)."""
+    """OpenAPI links: bodies for other operations, built from this response by runtime expressions."""
     settings: Any = None
 
     def __post_init__(self) -> None:
@@ -83,20 +86,23 @@ class Endpoint:
             raise TypeError(f"{self.name}: before_writes needs before")
 
     def _given(self) -> set[str]:
-        """What a handler, `before` and `writes` may take, by the names of their parameters."""
+        """Returns the parameters that a handler, `before` and `writes` may have."""
         parts = {"request": self.body or self.form, "query": self.query, "path": self.path, "headers": self.headers}
         return {"caller", "settings"} | {name for name, part in parts.items() if part is not None}
 
 
 class Tick(NamedTuple):
-    """One run of a timer. `past_due`: the host is late, for example after an outage."""
+    """One run of a timer. `past_due` is true if the host is late, for example after an outage."""
 
     past_due: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timer:
-    """One timer function: six NCRONTAB fields, UTC. Its handler may take `tick`, `settings` and `connection`."""
+    """One timer function. `schedule` has six NCRONTAB fields, in UTC.
+
+    The handler may take `tick`, `settings` and `connection`.
+    """
 
     service: str
     name: str
@@ -111,7 +117,7 @@ class Timer:
 
 
 class Functions(NamedTuple):
-    """What a service serves with given settings."""
+    """The functions of a service with given settings."""
 
     endpoints: list[Endpoint]
     timers: list[Timer]
@@ -121,8 +127,9 @@ class Functions(NamedTuple):
 class Service:
     """The endpoints and timers of one service.
 
-    `requires` names services that come with it. `settings` is its section of the settings, a dataclass; `enabled`
-    decides by the settings of the app whether it serves anything, and may raise `SettingsError`.
+    `requires` names the services that it needs; they are enabled with it. `settings` is its section of the settings, a
+    dataclass. `enabled` gets the settings of the app and returns whether the service serves anything; it may raise
+    `SettingsError`.
     """
 
     name: str
@@ -135,9 +142,10 @@ class Service:
     def endpoint(
         self, name: str = "", *, methods: str | Iterable[str] = "POST", route: str = "", **declared: Any
     ) -> Callable[[H], H]:
-        """Declares the decorated handler as an endpoint; the other keywords are the fields of `Endpoint`.
+        """Returns a decorator that declares the handler as an endpoint. Other keywords are the fields of `Endpoint`.
 
-        The name is the function's unless it is given, the route is the name.
+        `name` defaults to the name of the handler, `route` to `name`. The decorator raises `TypeError` for keywords or
+        parameters that cannot work.
         """
 
         def declare(handler: H) -> H:
@@ -151,7 +159,7 @@ class Service:
         return declare
 
     def timer(self, schedule: str | Callable[[Any], str], *, name: str = "", **declared: Any) -> Callable[[H], H]:
-        """Declares the decorated handler as a timer; the other keywords are the fields of `Timer`."""
+        """Returns a decorator that declares the handler as a timer. Other keywords are the fields of `Timer`."""
 
         def declare(handler: H) -> H:
             self.timers.append(
@@ -162,7 +170,7 @@ class Service:
         return declare
 
     def build(self, settings: Settings) -> Functions:
-        """The endpoints and timers that these settings enable. Raises `SettingsError`."""
+        """Returns the endpoints and timers that these settings enable. Raises `SettingsError`."""
         if not self.enabled(settings):
             return Functions([], [])
         section = settings.section(self.settings) if self.settings else settings
@@ -187,7 +195,7 @@ def _resolve(declared: Any, section: Any) -> Any:
 
 @functools.cache
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a function's parameters."""
+    """Returns the names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)
 
 

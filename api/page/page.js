@@ -1,5 +1,5 @@
-// Shows the OpenAPI document with Swagger UI. The key stays in this page's memory: it is sent to this host alone and
-// stored nowhere.
+// Shows the OpenAPI document with Swagger UI. The key stays in the memory of this page: it is sent to this host only and
+// never stored.
 "use strict";
 
 let key = "";
@@ -16,7 +16,7 @@ async function show() {
   const mine = ++turn;
   const state = document.getElementById("state");
   const response = await fetch("/openapi.json", withKey({ url: "/openapi.json", headers: {} })).catch(() => null);
-  if (mine !== turn) return; // the document for a later key was faster
+  if (mine !== turn) return; // a newer request has replaced this one
   if (!response || !response.ok) {
     state.textContent = response && response.status === 401 ? "This host requires a function key." : "The OpenAPI document cannot be loaded.";
     return;
@@ -29,7 +29,7 @@ async function show() {
     docExpansion: "list",
     requestInterceptor: withKey,
     validatorUrl: null,
-    showMutatedRequest: false, // the curl command is shown without the key
+    showMutatedRequest: false, // shows the curl command without the key
   });
 }
 

@@ -61,7 +61,7 @@ def create_user(request: CreateUser, connection: Connection) -> Response:
 @service.endpoint(
     "get_users",
     body=GetUsers,
-    returns={200: Returns(UserPage, "Records; without is_active=true superseded versions too")},
+    returns={200: Returns(UserPage, "Records, including superseded versions unless is_active is true")},
 )
 def get_users(request: GetUsers, connection: Connection) -> Response:
     """Lists records, oldest first: all of them, or those that match every filter."""
@@ -94,7 +94,7 @@ def delete_user(request: DeleteUser, connection: Connection) -> Response:
     writes=True,
     returns={
         200: Returns(UpdatedUsers, "All users were updated, or already had these values"),
-        207: Returns(UpdatedUsers, "Some ids belong to no user and were skipped: they are in not_found"),
+        207: Returns(UpdatedUsers, "Some ids belong to no user; they were skipped and are in not_found"),
     },
     errors=[BulkUpdateKeysError, ManagerUnknownError, ManagerInactiveError, UsersNotFoundError, MobNumTakenError],
 )
@@ -105,7 +105,7 @@ def update_user(request: UpdateUser, connection: Connection) -> Response:
     if "manager_id" in changes:
         require_active_manager(manager_is_active)
     plan = plan_update(request.user_ids, current, changes)
-    # Only now: a call that waited for the lock must not write an earlier timestamp than the one before it.
+    # Read the clock under the lock: a call that waited for it must not write an earlier timestamp than its predecessor.
     store.save_update(connection, plan, changes, now=format_timestamp(datetime.now(UTC)))
     return Response(_updated(plan), 207 if plan.not_found else 200)
 

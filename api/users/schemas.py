@@ -29,14 +29,14 @@ class UsersSettings:
 
 
 class CursorInvalidError(InvalidError):
-    """Text that is no cursor."""
+    """The text is not a cursor."""
 
     code = "cursor-invalid"
     detail = "Not a valid cursor; use the `next_cursor` of a previous response."
 
 
 class UpdateDataEmptyError(InvalidError):
-    """An update without new values."""
+    """The update has no new values."""
 
     code = "update-data-empty"
     detail = "update_data must have at least one key."
@@ -46,7 +46,7 @@ class UpdateDataEmptyError(InvalidError):
 
 _UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{fields.UUID.pattern}$"}
 _HOLDERS: Final = errors.PAN_HOLDER_TYPES + errors.PAN_HOLDER_TYPES.lower()
-_MANAGER, _NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # of the seed
+_MANAGER, _NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # seeded managers
 
 FullName = Annotated[
     str,
@@ -88,16 +88,18 @@ PanNumOfAnyHolder = Annotated[
 UserId = Annotated[
     str,
     BeforeValidator(fields.parse_uuid),
-    field("The same in every version of a user", errors.UuidInvalidError, **_UUID),
+    field("Identifies a user; the same in every version", errors.UuidInvalidError, **_UUID),
 ]
 ManagerId = Annotated[
-    str, BeforeValidator(fields.parse_uuid), field("An active manager", errors.UuidInvalidError, **_UUID)
+    str,
+    BeforeValidator(fields.parse_uuid),
+    field("The id of a manager; create_user and update_user require an active one", errors.UuidInvalidError, **_UUID),
 ]
 UserIds = Annotated[
     list[str],
     BeforeValidator(fields.parse_user_ids),
     field(
-        "Users by their ids; more than one only with manager_id alone",
+        "Ids of users; several only if update_data has no key but manager_id",
         errors.UserIdsCountError,
         errors.UuidInvalidError,
         items={"type": "string", **_UUID},
@@ -108,12 +110,12 @@ UserIds = Annotated[
 
 
 def format_cursor(position: Position | None) -> str | None:
-    """A position as the text that continues a listing there; None at its end."""
+    """Returns the cursor that continues a listing at a position; None at the end of the listing."""
     return None if position is None else base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
 
 
 def parse_cursor(value: object) -> Position:
-    """The position that `format_cursor` wrote. Raises `CursorInvalidError` for everything else."""
+    """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
     try:
         created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
         position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
@@ -128,7 +130,7 @@ def parse_cursor(value: object) -> Position:
 
 
 class CreateUser(Request):
-    """The body of `create_user`. A `manager_id` of null means no manager."""
+    """The body of `create_user`. A `manager_id` that is null means no manager."""
 
     EXAMPLES: ClassVar[Examples] = {
         "A user with a manager": {
@@ -147,7 +149,7 @@ class CreateUser(Request):
 
 
 class GetUsers(Request):
-    """The body of `get_users`: filters that combine with AND, and paging. A cursor needs the limit of its pages."""
+    """The body of `get_users`: filters, combined with AND, and paging. `cursor` requires `limit`."""
 
     EXAMPLES: ClassVar[Examples] = {
         "All records": {},
@@ -161,7 +163,7 @@ class GetUsers(Request):
     mob_num: MobNum = OPTIONAL
     manager_id: ManagerId = OPTIONAL
     is_active: Annotated[bool, field("true: current versions, false: superseded ones")] = OPTIONAL
-    limit: Annotated[int, Field(ge=1, le=1000), field("The most records of one page")] = OPTIONAL
+    limit: Annotated[int, Field(ge=1, le=1000), field("Maximum number of records per page")] = OPTIONAL
     cursor: Annotated[
         Position,
         PlainValidator(parse_cursor, json_schema_input_type=str),
@@ -170,13 +172,13 @@ class GetUsers(Request):
 
     @classmethod
     def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
-        """A cursor continues pages, so that it needs their limit."""
+        """Yields a violation for a cursor without a limit: cursors only continue pages."""
         if "cursor" in keys and "limit" not in keys:
             yield Violation(("limit",), "missing-key", "limit is required with cursor.")
 
 
 class DeleteUser(Request):
-    """The body of `delete_user`: exactly one of its two keys (else one-key-required)."""
+    """The body of `delete_user`: exactly one of the two keys (otherwise one-key-required)."""
 
     EXAMPLES: ClassVar[Examples] = {"After create_user: the user with a number": {"mob_num": "9876543210"}}
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
@@ -186,13 +188,13 @@ class DeleteUser(Request):
 
     @classmethod
     def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
-        """Neither key would name no user; both could name two."""
+        """Yields a violation unless exactly one key is given: two keys could identify two users."""
         if len(keys & {"user_id", "mob_num"}) != 1:
             yield Violation((), "one-key-required", "Give exactly one of user_id and mob_num.")
 
 
 class UpdateData(Request):
-    """The new values of an update: at least one (else update-data-empty)."""
+    """The new values of an update: at least one (otherwise update-data-empty)."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -212,7 +214,7 @@ class UpdateUser(Request):
     """The body of `update_user`."""
 
     EXAMPLES: ClassVar[Examples] = {
-        "After create_user: another manager; put in the user_id of that response": {
+        "After create_user: another manager; insert the user_id of that response": {
             "user_ids": ["7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"],
             "update_data": {"manager_id": _NEXT_MANAGER},
         }
@@ -223,16 +225,16 @@ class UpdateUser(Request):
 
     @property
     def changes(self) -> Changes:
-        """The new values that were sent."""
+        """The new values, by the keys that were sent."""
         changes: Changes = self.update_data.model_dump(exclude_unset=True)  # type: ignore[assignment]
         return changes
 
     def check(self) -> None:
-        """Raises `BulkUpdateKeysError`."""
+        """Raises `BulkUpdateKeysError` for several users and a key besides `manager_id`."""
         require_bulk_keys(self.user_ids, self.changes)
 
 
-# Models for PAN_HOLDER_CHECK=off: the same but for one field, so that OpenAPI says what holds.
+# Models for PAN_HOLDER_CHECK=off. They differ in one field, so that OpenAPI describes the rule in effect.
 
 
 CreateUserOfAnyHolder = create_model(
@@ -247,7 +249,7 @@ UpdateUserOfAnyHolder = create_model(
 
 
 def by_holder_check(strict: type[Request], lenient: type[Request]) -> Callable[[UsersSettings], type[Request]]:
-    """The model that PAN_HOLDER_CHECK chooses."""
+    """Returns a function of the settings that returns `strict` if PAN_HOLDER_CHECK is on, otherwise `lenient`."""
     return lambda settings: strict if settings.pan_holder_check else lenient
 
 
@@ -263,7 +265,7 @@ class CreatedUser(TypedDict):
 
 
 class UserPage(TypedDict):
-    """The response of `get_users`; `next_cursor` comes with a limit, and is null on the last page."""
+    """The response of `get_users`. `next_cursor` is present if `limit` was given; it is null on the last page."""
 
     users: list[UserRecord]
     next_cursor: NotRequired[str | None]
@@ -277,7 +279,7 @@ class DeletedUser(TypedDict):
 
 
 class UpdatedUsers(TypedDict):
-    """The response of `update_user`: every id of the request, once, in one of the lists."""
+    """The response of `update_user`: each id of the request is once in one of the lists."""
 
     message: str
     updated: list[UuidText]
