@@ -1,7 +1,7 @@
-"""The base of all errors, and the kinds that a domain raises. Each service declares its own errors as subclasses.
+"""The base class of all errors, and the kinds that a domain raises. Each service declares its errors as subclasses.
 
-An error carries a stable code and names fields. It knows neither HTTP statuses nor where a field stands in a body: the
-edge derives both. Every error is a ValueError, because pydantic collects nothing else from a field's validator.
+An error has a stable code and names fields. The HTTP edge derives the status and the position of a field in the body.
+Every error is a ValueError, because pydantic collects only these from a field's validator.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 class Violation(NamedTuple):
     """One violated constraint.
 
-    `path` leads to the value: names of keys and positions in arrays, relative to what was parsed; `()` is all of it.
-    `members` are added to the violation as they are.
+    `path` leads to the value: keys and array positions, relative to the parsed value; `()` is the parsed value itself.
+    `members` are added to the violation unchanged.
     """
 
     path: tuple[str | int, ...]
@@ -29,8 +29,8 @@ class Violation(NamedTuple):
 class RollbookError(ValueError):
     """A request that fails with a problem.
 
-    A subclass declares its `code`, which is stable, its `detail`, which is for people, and the `fields` that caused it.
-    `members` and `headers` declare what it adds to the response: types of members and descriptions of headers, by name.
+    A subclass declares a stable `code`, a `detail` for people, and the names of the `fields` that caused the error.
+    `members` (types by name) and `headers` (descriptions by name) declare what it adds to the response.
     """
 
     code: ClassVar[str] = "internal-error"
@@ -57,31 +57,31 @@ class RollbookError(ValueError):
 
 
 class InvalidError(RollbookError):
-    """The request violates a constraint, whatever is stored."""
+    """The request violates a constraint."""
 
 
 class ForbiddenError(RollbookError):
-    """The caller or this deployment is not permitted to do what the request asks for."""
+    """The operation is not permitted for this caller or in this deployment."""
 
 
 class NotFoundError(RollbookError):
-    """What the request names does not exist."""
+    """The requested record does not exist."""
 
 
 class ConflictError(RollbookError):
-    """The request is valid, but conflicts with what is stored."""
+    """The request is valid, but conflicts with the current state."""
 
 
-# ---- violations that fields of every service share
+# ---- errors of fields, shared by all services
 
 
 class WrongTypeError(InvalidError):
-    """A value of another JSON type; nothing is coerced."""
+    """The value has the wrong JSON type; values are never coerced."""
 
     code = "wrong-type"
 
 
 class OutOfRangeError(InvalidError):
-    """A number that is too small or too large."""
+    """The number is too small or too large."""
 
     code = "out-of-range"

@@ -1,8 +1,9 @@
-"""The rules of the points service: what a field accepts, and what a transaction or a spend does to the ledger.
+"""The rules of the points service: the values of its fields, and the effects of transactions and spends on the ledger.
 
-Every `parse_*` function is total and idempotent, as those of every service. Points are 64-bit integers. A *lot* is
-a positive transaction with points left. A *debit* is a negative one: until a spend reaches the payer's lots it is
-outstanding, and
+Every `parse_*` function is total and idempotent: it returns the stored form of any Python value or raises a subclass of
+`InvalidError`, and a stored form parses to itself. Points are 64-bit integers. A *lot* is a positive transaction with
+points left. A *debit* is a negative transaction; it is outstanding until a spend settles it from the payer's lots. The
+equation
 
     points left in the payer's lots - outstanding debit = the payer's total >= 0
 
@@ -21,12 +22,12 @@ from domain.timestamps import format_timestamp
 
 POINTS_MIN: Final = -(2**63)
 POINTS_MAX: Final = 2**63 - 1
-"""Most points that a transaction, a payer's total, an outstanding debit or the grand total may have."""
+"""Maximum of a transaction, a payer's total, an outstanding debit and the grand total, in points."""
 
 PAYER_MAX: Final = 200
-"""Longest name of a payer, in code points."""
+"""Maximum length of a payer's name, in code points."""
 
-_NOT_IN_A_PAYER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
+_NOT_IN_A_PAYER = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, lone surrogates
 # RFC 3339, section 5.6. [0-9] and not \d, which matches the digits of every script.
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(\.[0-9]+)?"
@@ -35,27 +36,27 @@ _TIMESTAMP = re.compile(
 
 
 class PayerInvalidError(InvalidError):
-    """A payer's name that is empty, too long, or has control characters."""
+    """The payer's name is empty, too long, or has control characters."""
 
     code = "payer-invalid"
 
 
 class PointsZeroError(InvalidError):
-    """A transaction of no points."""
+    """The transaction has zero points."""
 
     code = "points-zero"
     detail = "points must not be zero."
 
 
 class TimestampInvalidError(InvalidError):
-    """Text that is no date and time with a zone."""
+    """The text is not a date and time with a zone."""
 
     code = "timestamp-invalid"
     detail = "timestamp must be a date and time with a zone (RFC 3339), such as 2020-10-31T10:00:00Z."
 
 
 class FlushNotAllowedError(ForbiddenError):
-    """A deployment whose ledger must not be emptied."""
+    """This deployment does not permit emptying the ledger."""
 
     code = "flush-not-allowed"
     detail = "The setting POINTS_ALLOW_FLUSH does not permit emptying the ledger."
@@ -77,11 +78,11 @@ class PointsOverflowError(ConflictError):
     fields = ("points",)
 
 
-Int64 = Annotated[int, "int64"]  # a format, for the description of responses
+Int64 = Annotated[int, "int64"]  # a format for OpenAPI
 
 
 class LedgerEntry(TypedDict):
-    """A transaction as `addTransaction` returns it; `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
+    """A transaction as `addTransaction` returns it. `timestamp` is UTC in RFC 3339 with microseconds and `Z`."""
 
     id: Annotated[str, "uuid"]
     payer: str
@@ -90,21 +91,21 @@ class LedgerEntry(TypedDict):
 
 
 class Payment(TypedDict):
-    """What a payer paid for a spend: `points` are below zero."""
+    """The points that a payer paid for a spend, as a negative number."""
 
     payer: str
     points: Int64
 
 
 class Balance(NamedTuple):
-    """A payer's points, and its debits that no spend has settled yet."""
+    """A payer's total, and the part of its debits that no spend has settled yet."""
 
     total: int = 0
     outstanding_debit: int = 0
 
 
 class Lot(NamedTuple):
-    """A positive transaction with points left. `outstanding_debit` is its payer's, before the spend."""
+    """A positive transaction with points left. `outstanding_debit` is that of its payer before the spend."""
 
     id: int
     payer_id: int
@@ -114,7 +115,7 @@ class Lot(NamedTuple):
 
 
 class PayerShare(NamedTuple):
-    """What a spend does to one payer: takes points off the total, and settles some of the outstanding debit."""
+    """The effect of a spend on one payer: points paid off the total, and points of outstanding debit settled."""
 
     payer_id: int
     payer: str
@@ -123,9 +124,9 @@ class PayerShare(NamedTuple):
 
 
 class SpendPlan(NamedTuple):
-    """What a spend does: it empties `lots`, but for `last_points_left` in the last; each payer on the way has a share.
+    """The effect of a spend: it empties `lots` (ids), except for `last_points_left` in the last one.
 
-    The shares of payers who pay stand in the order in which the spend took its first points from them.
+    `shares` has the effect on each payer of these lots. Payers who pay are in the order in which they first pay.
     """
 
     lots: list[int]
@@ -134,7 +135,7 @@ class SpendPlan(NamedTuple):
 
 
 def parse_payer(value: object) -> str:
-    """A payer's name in any script, trimmed: 1 to 200 code points, no control characters inside. Case matters.
+    """Returns a payer's name, trimmed: any script, 1 to 200 code points, no control characters. Case-sensitive.
 
     Raises `WrongTypeError`, `PayerInvalidError`.
     """
@@ -149,7 +150,7 @@ def parse_payer(value: object) -> str:
 
 
 def parse_points(value: object) -> int:
-    """The points of a transaction: a 64-bit integer that is not zero.
+    """Returns the points of a transaction: a 64-bit integer that is not zero.
 
     Raises `WrongTypeError`, `OutOfRangeError`, `PointsZeroError`.
     """
@@ -160,7 +161,7 @@ def parse_points(value: object) -> int:
 
 
 def parse_points_to_spend(value: object) -> int:
-    """The points of a spend: a 64-bit integer above zero. Raises `WrongTypeError`, `OutOfRangeError`."""
+    """Returns the points of a spend: a 64-bit integer above zero. Raises `WrongTypeError`, `OutOfRangeError`."""
     points = _integer(value)
     if points <= 0:
         raise OutOfRangeError("points must be more than zero.")
@@ -193,13 +194,13 @@ def parse_timestamp(value: object) -> str:
 
 
 def require_flush(*, allowed: bool) -> None:
-    """Raises `FlushNotAllowedError` where the ledger must not be emptied."""
+    """Raises `FlushNotAllowedError` unless emptying the ledger is `allowed`."""
     if not allowed:
         raise FlushNotAllowedError
 
 
 def add_points(balance: Balance, points: int) -> Balance:
-    """A payer's balance after a transaction of `points`, which become a lot or an outstanding debit.
+    """Returns a payer's balance after a transaction of `points`, which become a lot or an outstanding debit.
 
     Raises `InsufficientPointsError` for a total below zero, `PointsOverflowError` for a total or an outstanding debit
     beyond 64 bits.
@@ -213,10 +214,10 @@ def add_points(balance: Balance, points: int) -> Balance:
 
 
 def allocate(lots: Iterable[Lot], points: int) -> SpendPlan:
-    """Takes `points` from `lots`, which come oldest first and are read only as far as needed.
+    """Returns the plan that takes `points` from `lots`, which are sorted oldest first.
 
-    At each lot the payer's outstanding debit takes first, then the spend; the walk stops at the lot that completes the
-    spend. Raises `InsufficientPointsError` where the lots have fewer points.
+    Each lot first settles its payer's outstanding debit, then pays for the spend. Reading stops at the lot that
+    completes the spend. Raises `InsufficientPointsError` if the lots have too few points.
     """
     emptied: list[int] = []
     shares: dict[int, PayerShare] = {}
@@ -226,7 +227,7 @@ def allocate(lots: Iterable[Lot], points: int) -> SpendPlan:
         settled = min(lot.points_left, lot.outstanding_debit - share.settled)
         paid = min(lot.points_left - settled, due)
         if paid and not share.paid:
-            shares.pop(lot.payer_id, None)  # a debit settled earlier gives no place in the order
+            shares.pop(lot.payer_id, None)  # settling a debit does not count for the order of payers
         shares[lot.payer_id] = share._replace(paid=share.paid + paid, settled=share.settled + settled)
         emptied.append(lot.id)
         due -= paid
@@ -236,5 +237,5 @@ def allocate(lots: Iterable[Lot], points: int) -> SpendPlan:
 
 
 def payments(plan: SpendPlan) -> list[Payment]:
-    """What each payer paid, in the order of the first points taken."""
+    """Returns the points that each payer paid, in the order in which payers first paid."""
     return [Payment(payer=share.payer, points=-share.paid) for share in plan.shares if share.paid]

@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def format_timestamp(moment: datetime) -> str:
-    """An aware datetime as UTC in RFC 3339 with microseconds and `Z`: 27 characters, which sort as time does."""
+    """Returns an aware datetime as UTC in RFC 3339 with microseconds and `Z`: 27 characters, sortable as text."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -1,1 +1,1 @@
-"""The rules of the users service: errors, fields, and what an update does to a user's versions."""
+"""The rules of the users service: errors, fields, and the effect of an update on a user's versions."""

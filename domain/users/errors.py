@@ -12,27 +12,27 @@ PAN_HOLDER_TYPES: Final = "ABCFGHJLPT"
 
 
 class FullNameInvalidError(InvalidError):
-    """A name that is empty, too long, or has control characters."""
+    """The name is empty, too long, or has control characters."""
 
     code = "full-name-invalid"
 
 
 class MobNumInvalidError(InvalidError):
-    """Text that is no Indian mobile number."""
+    """The text is not an Indian mobile number."""
 
     code = "mob-num-invalid"
     detail = "mob_num must be a 10-digit Indian mobile number that starts with 6, 7, 8 or 9, optionally after +91 or 0."
 
 
 class PanNumInvalidError(InvalidError):
-    """Text that is no PAN."""
+    """The text is not a PAN."""
 
     code = "pan-num-invalid"
     detail = "pan_num must be five letters, four digits and a letter, such as ABCPE1234F."
 
 
 class PanHolderInvalidError(InvalidError):
-    """A PAN whose fourth letter is no holder type."""
+    """The fourth letter of the PAN is not a holder type."""
 
     code = "pan-holder-invalid"
     detail = (
@@ -42,34 +42,34 @@ class PanHolderInvalidError(InvalidError):
 
 
 class UuidInvalidError(InvalidError):
-    """Text that is no UUID."""
+    """The text is not a UUID."""
 
     code = "uuid-invalid"
     detail = "Not a UUID with hyphens, such as 7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f."
 
 
 class UserIdsCountError(InvalidError):
-    """Too few or too many entries."""
+    """`user_ids` has too few or too many entries."""
 
     code = "user-ids-count"
 
 
 class UserIdsInvalidError(InvalidError):
-    """Entries that are not UUIDs; its violations name each of them."""
+    """`user_ids` has entries that are not UUIDs; each is a violation."""
 
     code = "user-ids-invalid"
     detail = "user_ids has entries that are not UUIDs."
 
 
 class BulkUpdateKeysError(InvalidError):
-    """An update of several users that carries more than a manager."""
+    """An update of several users has keys besides `manager_id`."""
 
     code = "bulk-update-keys"
     members = MappingProxyType({"extra_keys": list[str]})
 
 
 class ManagerUnknownError(InvalidError):
-    """A `manager_id` that belongs to no manager."""
+    """The `manager_id` belongs to no manager."""
 
     code = "manager-unknown"
     detail = "No manager has this manager_id."
@@ -77,7 +77,7 @@ class ManagerUnknownError(InvalidError):
 
 
 class ManagerInactiveError(InvalidError):
-    """A manager who is not active."""
+    """The manager is not active."""
 
     code = "manager-inactive"
     detail = "The manager with this manager_id is not active."
@@ -85,7 +85,7 @@ class ManagerInactiveError(InvalidError):
 
 
 class MobNumTakenError(ConflictError):
-    """A mobile number that another active user has."""
+    """Another active user has the mobile number."""
 
     code = "mob-num-taken"
     detail = "An active user has this mob_num."
@@ -93,13 +93,13 @@ class MobNumTakenError(ConflictError):
 
 
 class UserNotFoundError(NotFoundError):
-    """A `user_id` or `mob_num` that no user has."""
+    """No user has the `user_id` or `mob_num`."""
 
     code = "user-not-found"
 
 
 class UsersNotFoundError(NotFoundError):
-    """An update whose `user_ids` all belong to no user."""
+    """No user has any of the `user_ids` of an update."""
 
     code = "users-not-found"
     detail = "No user has any of the user_ids."

@@ -1,7 +1,7 @@
-"""What the fields of the users service accept.
+"""The fields of the users service: parsing and normalising. docs/users.md lists the rules.
 
-Every `parse_*` function is total and idempotent: it returns any Python value in its stored form or raises a subclass of
-`InvalidError`, and a stored form parses to itself. docs/users.md lists the rules.
+Every `parse_*` function is total and idempotent: it returns the stored form of any Python value or raises a subclass of
+`InvalidError`, and a stored form parses to itself.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from domain.users.errors import (
 )
 
 FULL_NAME_MAX: Final = 200
-"""Longest full name, in code points."""
+"""Maximum length of a full name, in code points."""
 
 USER_IDS_MAX: Final = 10_000
-"""Most entries of one update's `user_ids`, duplicates included."""
+"""Maximum number of `user_ids` in an update, including duplicates."""
 
 # [0-9] and not \d: \d matches the digits of every script. fullmatch and not $: $ matches before a trailing line break.
 UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-# Category Cc is closed by Unicode's stability policy: exactly these. A lone surrogate is no character at all.
+# Unicode category Cc, whose members never change (Unicode's stability policy), and lone surrogates.
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOB_NUM = re.compile(r"(?:\+91|0)?([6-9][0-9]{9})")
 _PAN_NUM = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
@@ -43,7 +43,7 @@ def _text(value: object, name: str) -> str:
 
 
 def parse_full_name(value: object) -> str:
-    """A name in any script, trimmed: 1 to 200 code points, no control characters (Unicode category Cc).
+    """Returns a name, trimmed: any script, 1 to 200 code points, no control characters (Unicode category Cc).
 
     Raises `WrongTypeError`, `FullNameInvalidError`.
     """
@@ -59,14 +59,14 @@ def parse_full_name(value: object) -> str:
 
 
 def parse_mob_num(value: object) -> str:
-    """The ten digits of an Indian mobile number (national numbering plan: first digit 6 to 9).
+    """Returns the ten digits of an Indian mobile number (national numbering plan: first digit 6 to 9).
 
-    One prefix, `+91` or `0`, is removed; ASCII spaces around it are trimmed, ASCII spaces and hyphens inside dropped.
+    One prefix, `+91` or `0`, is removed. Outer ASCII spaces are trimmed, inner ASCII spaces and hyphens are dropped.
     Raises `WrongTypeError`, `MobNumInvalidError`.
     """
     text = _text(value, "mob_num").strip(" ")
     digits = text.replace(" ", "").replace("-", "")
-    # A hyphen is a separator between characters: one at either end is not.
+    # A hyphen separates characters, so it is invalid at either end.
     match = None if text.startswith("-") or text.endswith("-") else _MOB_NUM.fullmatch(digits)
     if match is None:
         raise MobNumInvalidError
@@ -74,7 +74,7 @@ def parse_mob_num(value: object) -> str:
 
 
 def parse_pan_num(value: object, *, holder_check: bool = True) -> str:
-    """A PAN (`AAAAA9999A`) in capitals, ASCII only, surrounding spaces trimmed.
+    """Returns a PAN (`AAAAA9999A`) in capitals, ASCII only, surrounding spaces trimmed.
 
     With `holder_check`, its fourth letter must be one of `PAN_HOLDER_TYPES`. Raises `WrongTypeError`,
     `PanNumInvalidError`, `PanHolderInvalidError`.
@@ -89,7 +89,7 @@ def parse_pan_num(value: object, *, holder_check: bool = True) -> str:
 
 
 def parse_uuid(value: object) -> str:
-    """A UUID with hyphens, in lower case. Raises `WrongTypeError`, `UuidInvalidError`."""
+    """Returns a UUID with hyphens, in lower case. Raises `WrongTypeError`, `UuidInvalidError`."""
     text = _text(value, "A UUID")
     if not UUID.fullmatch(text):
         raise UuidInvalidError
@@ -97,7 +97,7 @@ def parse_uuid(value: object) -> str:
 
 
 def parse_user_ids(value: object) -> list[str]:
-    """1 to 10,000 UUIDs, each once, in the order of their first entry.
+    """Returns 1 to 10,000 UUIDs without duplicates, in the order of their first entries.
 
     Raises `WrongTypeError`, `UserIdsCountError`, or `UserIdsInvalidError` with a violation for every invalid entry.
     """

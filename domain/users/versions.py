@@ -1,4 +1,4 @@
-"""The versions of a user, and what an update does to them."""
+"""The versions of a user, and the effect of an update on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.users.errors import (
     UsersNotFoundError,
 )
 
-UuidText = Annotated[str, "uuid"]  # formats, for the description of responses
+UuidText = Annotated[str, "uuid"]  # formats for OpenAPI
 TimeText = Annotated[str, "date-time"]
 
 
@@ -33,7 +33,7 @@ class UserRecord(TypedDict):
 
 
 class Changes(TypedDict, total=False):
-    """The new values of an update, parsed; the value of an absent key does not change."""
+    """The parsed new values of an update. The value of an absent key does not change."""
 
     full_name: str
     mob_num: str
@@ -42,7 +42,7 @@ class Changes(TypedDict, total=False):
 
 
 class CurrentUser(NamedTuple):
-    """The columns of a user's current version that an update reads. `id` is the key of its row."""
+    """The columns of a current version that an update reads. `id` is the key of its row."""
 
     id: int
     user_id: str
@@ -53,9 +53,9 @@ class CurrentUser(NamedTuple):
 
 
 class UpdatePlan(NamedTuple):
-    """What an update does: rows by `id`, users by `user_id` in the order of the request.
+    """The effect of an update: rows by `id`, users by `user_id` in the order of the request.
 
-    `in_place` rows are overwritten; `superseded` rows are closed and followed by a new version.
+    Rows `in_place` are overwritten; rows `superseded` are closed and followed by a new version.
     """
 
     in_place: list[int]
@@ -68,7 +68,7 @@ class UpdatePlan(NamedTuple):
 def new_user(
     full_name: str, mob_num: str, pan_num: str, manager_id: str | None, *, user_id: str, now: datetime
 ) -> UserRecord:
-    """The first version of a user."""
+    """Returns the first version of a user."""
     return {
         "user_id": user_id,
         "manager_id": manager_id,
@@ -82,7 +82,7 @@ def new_user(
 
 
 def require_bulk_keys(user_ids: Sequence[str], changes: Collection[str]) -> None:
-    """Raises `BulkUpdateKeysError` where an update of several users has a key besides `manager_id`."""
+    """Raises `BulkUpdateKeysError` if an update of several users has a key besides `manager_id`."""
     extra_keys = [key for key in changes if key != "manager_id"]
     if len(user_ids) > 1 and extra_keys:
         raise BulkUpdateKeysError(
@@ -93,7 +93,7 @@ def require_bulk_keys(user_ids: Sequence[str], changes: Collection[str]) -> None
 
 
 def require_active_manager(is_active: bool | None) -> None:
-    """Raises `ManagerUnknownError` where the manager does not exist (None), `ManagerInactiveError` where inactive."""
+    """Raises `ManagerUnknownError` for None (no such manager), `ManagerInactiveError` for False."""
     if is_active is None:
         raise ManagerUnknownError
     if not is_active:
@@ -101,15 +101,15 @@ def require_active_manager(is_active: bool | None) -> None:
 
 
 def user_not_found(key: str) -> UserNotFoundError:
-    """The error for a `user_id` or `mob_num` that no user has; `key` is the one that was given."""
+    """Returns the error for a `user_id` or `mob_num` without a user; `key` is the name of the given one."""
     return UserNotFoundError(f"No user has this {key}.", fields=[key])
 
 
 def plan_update(user_ids: Sequence[str], current: Collection[CurrentUser], changes: Changes) -> UpdatePlan:
-    """Decides what `changes` do to each user.
+    """Returns the plan of an update, which decides on each user separately.
 
-    A user who has a manager and gets another one is superseded; any other difference is written in place; no
-    difference writes nothing. Raises `UsersNotFoundError` when none of `user_ids` exists.
+    A new manager supersedes the version of a user who has another one; any other difference is written in place;
+    without a difference nothing is written. Raises `UsersNotFoundError` if none of `user_ids` exists.
     """
     in_place: list[int] = []
     superseded: list[int] = []
