@@ -1,1 +1,1 @@
-"""SQLModel tables and the statements over them, per service, over `database.py`. No HTTP lives here."""
+"""SQLModel tables and their statements, per service, over the shared package `database`. No HTTP lives here."""

@@ -1,8 +1,8 @@
-"""The tables of the points ledger, and the statements over them.
+"""The tables of the points ledger, and their statements.
 
-Every write begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: what is
-read afterwards cannot change, and every total keeps its bounds. Writers serialize on this one row, because each of
-them changes the grand total and a spend may take points from every payer.
+Every write begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: rows that
+are read afterwards cannot change, and every total keeps its bounds. Writers serialize on this one row, because each
+writer changes the grand total and a spend may take points from every payer.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LedgerRow(SQLModel, table=True):
 
 
 class BalanceRow(SQLModel, table=True):
-    """A payer: the total of its points, and the part of its debits that no spend has settled yet."""
+    """A payer: its total, and the part of its debits that no spend has settled yet."""
 
     __tablename__: ClassVar[str] = "points_balances"
     __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
@@ -67,7 +67,7 @@ class BalanceRow(SQLModel, table=True):
 
 
 class TransactionRow(SQLModel, table=True):
-    """A transaction, never deleted; it is a lot while `points_left` is positive. `id` is the order of arrival."""
+    """A transaction; a lot while `points_left` is positive. `id` is the order of arrival. Only a flush deletes it."""
 
     __tablename__: ClassVar[str] = "points_transactions"
     __table_args__: ClassVar[tuple[CheckConstraint, ...]] = (
@@ -84,7 +84,7 @@ class TransactionRow(SQLModel, table=True):
 
 
 class SpendRow(SQLModel, table=True):
-    """What one payer paid for one spend, never deleted: `points` are positive."""
+    """The points (positive) that one payer paid for one spend; only a flush deletes them."""
 
     __tablename__: ClassVar[str] = "points_spends"
 
@@ -100,8 +100,8 @@ BALANCES: Final[Table] = SQLModel.metadata.tables["points_balances"]
 TRANSACTIONS: Final[Table] = SQLModel.metadata.tables["points_transactions"]
 SPENDS: Final[Table] = SQLModel.metadata.tables["points_spends"]
 
-# One balance per name; and the lots in the order in which spends take them: both engines append the key, the order of
-# arrival, to an index. It excludes debits and empty lots, so that it stays small while the ledger grows.
+# One balance per name. The second index has the lots in the order of spends: both engines append the key, which is the
+# order of arrival. It excludes debits and empty lots, so it stays small while the ledger grows.
 Index("ux_points_balances_payer", BALANCES.c.payer, unique=True)
 Index(
     "ix_points_transactions_lots",
@@ -124,9 +124,9 @@ _ADJUST_GRAND_TOTAL = (
 def adjust_grand_total(connection: Connection, points: int) -> bool:
     """Adds `points` to the grand total and locks the ledger until the transaction ends.
 
-    Returns False, and changes nothing, where the total would leave the range of 0 to 2^63 - 1.
+    Returns False and changes nothing if the total would leave the range of 0 to 2^63 - 1.
     """
-    # Compared with the room on either side, because the sum may overflow; -points - 1 never does.
+    # Compares with bounds, because the sum may overflow; -points - 1 never does.
     bounds = {"below": -points - 1, "most": POINTS_MAX - max(0, points)}
     return connection.execute(_ADJUST_GRAND_TOTAL, {**bounds, "points": points}).rowcount == 1
 
@@ -146,7 +146,7 @@ _INSERT_TRANSACTION = insert(TRANSACTIONS).inline()
 
 
 def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balance]:
-    """Returns the id and the balance of a payer: None and an empty balance for an unknown payer."""
+    """Returns the id and the balance of a payer; None and a balance of zero for an unknown payer."""
     row = connection.execute(_FIND_BALANCE, {"payer": payer}).first()
     return (None, Balance()) if row is None else (row.id, Balance(row.total, row.outstanding_debit))
 
@@ -223,13 +223,13 @@ _INSERT_SPENDS = insert(SPENDS).from_select(
 
 @contextmanager
 def open_lots(connection: Connection) -> Iterator[Iterator[Lot]]:
-    """Yields every lot, oldest first, those of one timestamp in the order of arrival; fetched only as far as read."""
+    """Yields an iterator of all lots by timestamp, then by order of arrival. It fetches only as far as it is read."""
     with connection.execute(_LOTS) as result:
         yield (Lot._make(row) for rows in result.partitions(LOT_FETCH_SIZE) for row in rows)
 
 
 def save_spend(connection: Connection, plan: SpendPlan, *, spend_id: str, now: str) -> None:
-    """Writes a spend; `spend_id` is the same for all of its payers. Raises `LostRaceError` where a lot is gone."""
+    """Stores a spend under one `spend_id` for all of its payers. Raises `LostRaceError` if a lot is gone."""
     lots, shares = plan.lots, plan.shares
     emptied = {"lots": _json(lots), "last_lot": lots[-1], "last_points_left": plan.last_points_left}
     if connection.execute(_EMPTY_LOTS, emptied).rowcount != len(lots):

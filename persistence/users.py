@@ -1,4 +1,4 @@
-"""The tables of managers and of users' versions, and the statements over them.
+"""The tables of managers and of users' versions, and their statements.
 
 Every statement is built once: at import, or per combination of filters or changed columns. The predicates of the
 filtered indexes (`is_active = 1`) are literals in them: with a parameter neither engine uses the indexes.
@@ -42,7 +42,7 @@ from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.types import RowId, UtcText, UuidText
 
 FETCH_SIZE: Final = 1000
-"""Records that a list fetches, and yields, at a time."""
+"""Records that a list fetches and yields at a time."""
 
 
 class ManagerRow(SQLModel, table=True):
@@ -61,7 +61,7 @@ class UserRow(SQLModel, table=True):
     """One version of a user."""
 
     __tablename__: ClassVar[str] = "users"
-    # SQL Server shows these masks to users without the permission UNMASK: a masked value must never be stored.
+    # SQL Server returns such masks to users without the permission UNMASK: a masked value must never be stored.
     __table_args__: ClassVar[tuple[CheckConstraint]] = (
         CheckConstraint("mob_num NOT LIKE 'X%' AND pan_num NOT LIKE 'XXXXXX%'", name="ck_users_whole_values"),
     )
@@ -88,11 +88,11 @@ def _filtered_index(name: str, column: str, where: str, *, unique: bool) -> None
     Index(name, USERS.c[column], unique=unique, sqlite_where=text(where), mssql_where=text(where))
 
 
-# Every write pays for each index: each holds only rows that a query seeks in it.
+# Every index makes writes slower, so each holds only the rows that queries seek in it.
 _filtered_index("ux_users_current_user_id", "user_id", "is_active = 1", unique=True)
 _filtered_index("ux_users_current_mob_num", "mob_num", "is_active = 1", unique=True)
 _filtered_index("ix_users_superseded_user_id", "user_id", "is_active = 0", unique=False)
-# Both engines append the row's key, so that these give the order of a list: created_at, then id.
+# Both engines append the row's key, so these indexes have the order of a list: created_at, then id.
 Index("ix_users_manager_id", USERS.c.manager_id, USERS.c.created_at)
 Index("ix_users_created_at", USERS.c.created_at)
 
@@ -104,7 +104,7 @@ _FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bind
 
 
 def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
-    """Returns whether the manager is active, or None where there is no such manager."""
+    """Returns whether the manager is active, or None if there is no such manager."""
     return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
 
 
@@ -135,7 +135,7 @@ def retire_manager(connection: Connection, manager_id: str, *, now: str) -> bool
 
 # ---- create
 
-# Without updated_at, and without a manager_id that is None: an untyped NULL costs the driver a round trip.
+# Without updated_at, and without a manager_id of None: the driver needs a round trip for an untyped NULL.
 _NEW = {
     column.name: bindparam(column.name, type_=column.type)
     for column in USERS.c
@@ -151,7 +151,7 @@ _INSERT_UNDER_MANAGER = insert(USERS).from_select(
 def insert_user(connection: Connection, user: UserRecord) -> bool:
     """Stores the first version of a user. Returns False, and stores nothing, for an unknown or inactive manager.
 
-    Raises the `mob-num-taken` conflict where an active user has the `mob_num`.
+    Raises `MobNumTakenError` if an active user has the `mob_num`.
     """
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
     with raise_on_duplicate_key(MobNumTakenError()):
@@ -163,7 +163,7 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
 
 
 class Filters(NamedTuple):
-    """The records of a list; None does not filter. `mob_num` selects the user whose current number it is."""
+    """The filters of a list; None does not filter. `mob_num` selects the user who has this number now."""
 
     user_id: str | None = None
     mob_num: str | None = None
@@ -188,14 +188,14 @@ def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRe
         rows = result.fetchmany(FETCH_SIZE)
         if rows:
             yield _records(rows)
-        if len(rows) < FETCH_SIZE:  # one more fetch, only to find nothing, costs a lookup a tenth
+        if len(rows) < FETCH_SIZE:  # another fetch, which finds nothing, would add a tenth to a lookup
             return
 
 
 def list_page(
     connection: Connection, filters: Filters, limit: int, after: Position | None
 ) -> tuple[list[UserRecord], Position | None]:
-    """Returns at most `limit` matching records after `after`, and the position of the next page, if there is one."""
+    """Returns at most `limit` matching records after `after`, and the position of the next page or None."""
     rows = _list(connection, filters, row_limit=limit + 1, after=after).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]
@@ -242,7 +242,7 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
         conditions.append(USERS.c.user_id == held.scalar_subquery())
     if has_after:
         conditions += [
-            USERS.c.created_at >= bindparam("after_created_at"),  # an index range, which the next line is not
+            USERS.c.created_at >= bindparam("after_created_at"),  # an index range; the next line is none
             or_(USERS.c.created_at > bindparam("after_created_at"), USERS.c.id > bindparam("after_id")),
         ]
     records = select(*_RECORD).where(*conditions)
@@ -261,14 +261,14 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
 def delete_user(connection: Connection, key: str, value: str) -> str | None:
     """Deletes every version of the user whose current version has `value` in the column `key`.
 
-    Returns the `user_id`, or None where there is no such user. Raises `LostRaceError` where a concurrent transaction
+    Returns the `user_id`, or None if there is no such user. Raises `LostRaceError` if a concurrent transaction
     superseded the row.
     """
     user_id: str | None = connection.execute(_delete_current(key), {key: value}).scalar()
     if user_id is not None:
         connection.execute(_DELETE_SUPERSEDED, {"user_id": user_id})
     elif connection.execute(_find_current(key), {key: value}).first():
-        raise LostRaceError  # SQL Server waited for a row that was then superseded, and did not see the new one
+        raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and missed the new one
     return user_id
 
 
@@ -301,10 +301,10 @@ _LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
 def load_for_update(
     connection: Connection, user_ids: Sequence[str], manager_id: str | None
 ) -> tuple[list[CurrentUser], bool | None]:
-    """Returns the current versions of those users that exist, and whether the manager is active (None: there is none).
+    """Returns the current versions of the existing users, and whether the manager is active (None: no such manager).
 
     The rows stay locked until the transaction ends; locking them in the order of ids avoids deadlocks. Raises
-    `LostRaceError` where a concurrent transaction superseded one of them.
+    `LostRaceError` if a concurrent transaction superseded one of them.
     """
     ids = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
@@ -315,15 +315,14 @@ def load_for_update(
         current = [CurrentUser._make(row[:-1]) for row in rows]
         is_active = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)
     if len(current) < len(user_ids) and connection.execute(_COUNT_CURRENT, ids).scalar_one() > len(current):
-        raise LostRaceError  # as in delete_user: SQL Server waited for rows that were then superseded
+        raise LostRaceError  # as in delete_user
     return current, is_active
 
 
 def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:
-    """Writes `plan` at the timestamp `now`.
+    """Writes `plan` with the timestamp `now`.
 
-    Raises the `mob-num-taken` conflict where another active user has the `mob_num`, and `LostRaceError` where a row
-    changed after it was loaded.
+    Raises `MobNumTakenError` if another active user has the `mob_num`, `LostRaceError` if a row changed after loading.
     """
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
@@ -357,7 +356,7 @@ _CLOSE = (
 
 @functools.cache
 def _open_next(keys: frozenset[str]) -> Insert:
-    """Returns the insert of the next versions of closed rows: copies, made in the database, with the changes."""
+    """Returns the insert of the next versions of closed rows: changed copies, made in the database."""
     columns = {column.name: column for column in USERS.c if column.name != "id"}
     copied: dict[str, ColumnElement[Any]] = {
         **columns,

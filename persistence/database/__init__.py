@@ -1,4 +1,4 @@
-"""Database machinery shared by every service: the only package that knows which engine it talks to.
+"""Database machinery shared by every service: the only package that depends on the engine.
 
-Import its submodules; this file holds nothing else, so that an import costs only what it uses.
+Import its submodules. This file is empty, so that an import loads only what it uses.
 """

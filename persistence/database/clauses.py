@@ -1,4 +1,4 @@
-"""Clauses that each engine spells differently, or that only one of them has."""
+"""Clauses that the engines spell differently, or that only one engine has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _openjson(element: _JsonElements, compiler: SQLCompiler, **options: Any) -> 
 
 
 class _JsonItem(FunctionElement[Any]):
-    """One item of a nested JSON array, by its position, which is a literal."""
+    """One item of a nested JSON array, by its position (a literal)."""
 
     inherit_cache = True
 
@@ -49,7 +49,7 @@ def _json_value(element: _JsonItem, compiler: SQLCompiler, **options: Any) -> st
 def in_json_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Returns the condition that `column` is an element of the JSON array in the parameter `name`.
 
-    One parameter for any number of values: SQL Server takes at most 2,100 parameters.
+    It is one parameter for any number of values, because SQL Server accepts at most 2,100 parameters.
     """
     array = _JsonElements(bindparam(name, type_=Unicode())).table_valued(column_clause("value"))
     return column.in_(select(cast(array.c.value, column.type)))
@@ -58,7 +58,7 @@ def in_json_array(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 def json_rows(name: str, *columns: ColumnElement[Any]) -> Subquery:
     """Returns a subquery of the JSON array of arrays in the parameter `name`: a row per inner array.
 
-    `columns` give the names and types of its columns, in the order of the inner arrays' items.
+    `columns` provide the names and types of its columns, in the order of the items of inner arrays.
     """
     array = _JsonElements(bindparam(name, type_=Unicode())).table_valued(column_clause("value"))
     return select(
@@ -72,7 +72,7 @@ def json_rows(name: str, *columns: ColumnElement[Any]) -> Subquery:
 def limit_rows(statement: Select[Any]) -> Select[Any]:
     """Returns `statement` limited to the number of rows in the parameter `row_limit`; it must have an ORDER BY.
 
-    The clauses are written out, because SQLAlchemy's limit() with a parameter numbers every row on SQL Server.
+    The clauses are spelled out, because SQLAlchemy's limit() with a parameter numbers every row on SQL Server.
     """
     limit = bindparam("row_limit", type_=Integer())
     return statement.suffix_with(text("LIMIT :row_limit").bindparams(limit), dialect="sqlite").suffix_with(
@@ -83,7 +83,7 @@ def limit_rows(statement: Select[Any]) -> Select[Any]:
 def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:
     """Returns `statement` planned to return its first `rows` quickly, for a reader that closes the result early.
 
-    SQLite computes rows as they are fetched. SQL Server would plan for all of them, and sort a table for ten rows.
+    SQLite computes rows as they are fetched. SQL Server would plan for all rows, and sort a whole table for ten.
     """
     return statement.with_statement_hint(f"OPTION (FAST {rows})", "mssql")
 
@@ -91,14 +91,14 @@ def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:
 def for_update(statement: Select[Any], table: FromClause) -> Select[Any]:
     """Returns `statement` with locks, until the transaction ends, on the rows of `table` that it reads.
 
-    SQLAlchemy's with_for_update() compiles to nothing on mssql. SQLite needs no hint: its only writer holds the lock
-    of the whole database.
+    SQLAlchemy's with_for_update() compiles to nothing on mssql. SQLite needs no hint: its only writer locks the whole
+    database.
     """
     return statement.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
 
 
 def skip_locked(statement: L, table: Table) -> L:
-    """Returns `statement` with locks on the rows of `table` that it reads or deletes; it skips rows locked already.
+    """Returns `statement` with locks on the rows of `table` that it reads or deletes; it skips locked rows.
 
     With READ_COMMITTED_SNAPSHOT on, SQL Server accepts READPAST only together with READCOMMITTEDLOCK.
     """

@@ -15,9 +15,9 @@ from settings import SettingsError
 
 
 def parse_database_url(text: str) -> URL:
-    """Returns the SQLAlchemy URL for a setting that is one, or that is an ODBC connection string of SQL Server.
+    """Returns the SQLAlchemy URL for a URL or for an ODBC connection string of SQL Server.
 
-    Raises `SettingsError` for any other text, for other engines, and for SQLite in memory.
+    Raises `SettingsError` for other texts, other engines, and SQLite in memory.
     """
     if re.search(r"(^|;)\s*driver\s*=", text, re.IGNORECASE):
         return URL.create("mssql+pyodbc", query={"odbc_connect": text})
@@ -47,33 +47,33 @@ def _check_sqlite(url: URL) -> None:
 
 
 def read_odbc(url: URL) -> dict[str, str]:
-    """Returns the keywords, in lower case, and the values of the ODBC connection string that `url` stands for."""
+    """Returns the keywords (in lower case) and values of the ODBC connection string for `url`."""
     if "odbc_connect" not in url.query and "driver" not in url.query:
         url = url.update_query_dict({"driver": "ODBC Driver 18 for SQL Server"})
     (text,), _ = sql_server.dialect().create_connect_args(url)  # type: ignore[no-untyped-call]
-    # A value in braces may contain semicolons, and closing braces if they are doubled.
+    # A value in braces may contain semicolons and doubled closing braces.
     pairs = re.findall(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)", text)
     # The driver uses the first of several occurrences of a keyword.
     return {keyword.lower(): value.strip() for keyword, value in reversed(pairs)}
 
 
 def unquote_odbc(odbc: dict[str, str], keyword: str) -> str:
-    """Returns a value for comparison: in lower case, without the braces that the driver removes too."""
+    """Returns a value for comparison: in lower case and without braces, which the driver removes too."""
     return odbc.get(keyword, "").removeprefix("{").removesuffix("}").lower()
 
 
 def login_keywords(url: URL, *, on_azure: bool) -> dict[str, str]:
-    """Returns the keywords of `url` as they go to the driver: encrypted, and without a password where none is given.
+    """Returns the keywords of `url` for the driver: encrypted, and with passwordless login to Azure SQL by default.
 
-    Raises `SettingsError` for a connection that would not be encrypted, for a server certificate on Azure that would
-    not be verified, and for two ways of authentication at once.
+    Raises `SettingsError` for an unencrypted connection, for an unverified server certificate on Azure, and for two
+    kinds of authentication at once.
     """
     return _secure_odbc(read_odbc(url), on_azure=on_azure)
 
 
 def _secure_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
     odbc["encrypt"] = odbc.get("encrypt") or "yes"
-    odbc.setdefault("connectretrycount", "0")  # the driver's own retries know neither budget nor transaction
+    odbc.setdefault("connectretrycount", "0")  # the driver's own retries respect neither budget nor transaction
     if unquote_odbc(odbc, "encrypt") not in ("yes", "mandatory", "strict"):
         raise SettingsError(
             "DATABASE_URL says Encrypt=, and neither yes nor mandatory nor strict: connections to SQL Server are "

@@ -31,11 +31,11 @@ def connect(
     retry_seconds: int = retries.DEFAULT_BUDGET_SECONDS,
     on_azure: bool = False,
 ) -> None:
-    """Creates the engines for `database_url`, and SQLite's file where there is none. Tables are made by migrations.
+    """Creates the engines for `database_url`, and SQLite's file if it is missing. Migrations create the tables.
 
-    A SQL Server is not contacted yet; the last three parameters concern it alone. Raises `SettingsError` for another
-    engine, a file that cannot be opened as a database, a driver that is not installed, and a connection that would not
-    be encrypted.
+    A SQL Server is not contacted yet. The last three parameters apply only to SQL Server; both durations are in seconds.
+    Raises `SettingsError` for another engine, a file that cannot be opened as a database, a missing driver, and an
+    unencrypted connection.
     """
     global _database
     close()
@@ -52,7 +52,7 @@ def connect(
 
 
 def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int) -> None:
-    """Uses engines that behave as those of SQL Server: `reader` in autocommit, `writer` with transactions."""
+    """Uses the given engines like those of SQL Server: `reader` in autocommit, `writer` with transactions."""
     global _database
     close()
     retries.set_budget(retry_seconds)
@@ -60,7 +60,7 @@ def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int) -> No
 
 
 def connect_from_settings(settings: Settings) -> None:
-    """Connects as `settings` say; raises `SettingsError` as `connect` does."""
+    """Calls `connect` with the values of `settings`. Raises `SettingsError`."""
     connect(
         settings.database_url,
         threads=settings.threads,
@@ -71,7 +71,7 @@ def connect_from_settings(settings: Settings) -> None:
 
 
 def close() -> None:
-    """Closes every connection; the next `connect` starts anew."""
+    """Closes every connection. `connect` opens the database again."""
     global _database
     if _database is not None:
         _database.close()
@@ -90,9 +90,9 @@ def is_embedded() -> bool:
 
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """Yields a connection in autocommit, for one statement that reads: it costs no BEGIN and no COMMIT.
+    """Yields a connection in autocommit, for a single reading statement without BEGIN and COMMIT.
 
-    Raises `UnavailableError`, or `TransientError` for what a retry may solve, where the database cannot be read.
+    Raises `UnavailableError` if the database cannot be read, or its subclass `TransientError` if a retry may succeed.
     """
     with translate_driver_errors(), _connected().reading() as connection:
         yield connection
@@ -102,15 +102,15 @@ def reading() -> Iterator[Connection]:
 def transaction() -> Iterator[Connection]:
     """Yields a connection inside a transaction: committed when the block ends, rolled back when it raises.
 
-    Raises `LostRaceError` where a concurrent transaction was first, `UnavailableError` or `TransientError` where the
-    database cannot be written, and `OutcomeUnknownError` where the connection is lost during the commit.
+    Raises `LostRaceError` if a concurrent transaction was first, `UnavailableError` or `TransientError` if the database
+    cannot be written, and `OutcomeUnknownError` if the connection is lost during the commit.
     """
     with translate_driver_errors(), _connected().transaction() as connection:
         yield connection
 
 
 def ping() -> None:
-    """Runs a statement that needs no table. Raises `UnavailableError` or `TransientError` where it fails."""
+    """Runs a statement without a table. Raises `UnavailableError` or `TransientError` if it fails."""
     with reading() as connection:
         connection.execute(select(1))
 

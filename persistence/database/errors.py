@@ -1,6 +1,6 @@
-"""Errors that only the database raises, and the driver codes that stand for them.
+"""Errors that only the database raises, and the driver codes that they are derived from.
 
-Classification uses the drivers' codes, never constraint names and never message texts, which contain data.
+Classification uses driver codes, never constraint names and never message texts, which contain data.
 SQL Server numbers: learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors and
 learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues. SQLite names: sqlite.org/rescode.html.
 """
@@ -34,7 +34,7 @@ class UnavailableError(RollbookError):
 
 
 class DatabaseLoginError(UnavailableError):
-    """The app's own login gets no access token for the database."""
+    """The app gets no access token to log in to the database."""
 
     code = "database-login"
     detail = "The app cannot log in to its database."
@@ -71,7 +71,7 @@ TRANSIENT_ERRORS: Final = frozenset({
 KEEP_POOL_ERRORS: Final = frozenset({"10928", "10929", "40501", "49918", "49919", "49920", "HYT00"})
 """Throttling, or one statement that timed out: the pool's other connections are still good."""
 
-# 08 and IMC: no connection, or not any more; HYT00 and HYT01: timeout.
+# 08 and IMC: no connection, or a lost one; HYT00 and HYT01: timeout.
 CONNECTION_SQLSTATES: Final = ("08", "IMC", "HYT")
 # SQLite has no code of its own for it: of a statement that is always the same there is no other reason.
 MISSING_TABLE_ERRORS: Final = frozenset({"208", "SQLITE_ERROR"})
@@ -83,7 +83,7 @@ _SQL_SERVER_NUMBERS = re.compile(r"\((\d{1,5})\)(?= \(SQL|; \[|$)")
 
 
 def classify(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | UnavailableError] | None:
-    """Returns the kind that a driver's error stands for, or None for an error that is a defect of ours."""
+    """Returns the kind of a driver's error, or None for an unexpected error, which is a defect of the app."""
     code = error_code(error)
     if code in DUPLICATE_KEY_ERRORS or code in CONFLICT_ERRORS:
         return LostRaceError
@@ -107,16 +107,16 @@ def is_rejected(error: BaseException | None) -> bool:
 
 
 def error_code(error: BaseException | None) -> str:
-    """Returns the driver's code for the log: SQLite's name, SQL Server's number or SQLSTATE, or an empty string."""
+    """Returns the driver's code: SQLite's error name, SQL Server's number or SQLSTATE, or an empty string."""
     if not isinstance(error, DBAPIError | sqlite3.Error):
         return ""
     original = error.orig if isinstance(error, DBAPIError) else error
     if name := getattr(original, "sqlite_errorname", ""):
         return str(name)
     state, text = [*map(str, getattr(original, "args", ())), "", ""][:2]
-    if not re.fullmatch(r"[0-9A-Z]{5}", state):  # a message without a SQLSTATE: not from ODBC
+    if not re.fullmatch(r"[0-9A-Z]{5}", state):  # not an ODBC error, which begins with a SQLSTATE
         return ""
-    if state.startswith(CONNECTION_SQLSTATES):  # the number after it is the operating system's, or 0
+    if state.startswith(CONNECTION_SQLSTATES):  # its number is the operating system's, or 0
         return state
     numbers: list[str] = _SQL_SERVER_NUMBERS.findall(text)
     return next((number for number in numbers if number in _KNOWN_NUMBERS), numbers[0] if numbers else state)
@@ -124,9 +124,9 @@ def error_code(error: BaseException | None) -> str:
 
 @contextmanager
 def raise_on_duplicate_key(error: RollbookError) -> Iterator[None]:
-    """Raises `error` where a statement of the block violates a unique key.
+    """Raises `error` if a statement of the block violates a unique key.
 
-    Other violated constraints raise SQLAlchemy's `IntegrityError`, which the connection's block translates.
+    Other violated constraints raise SQLAlchemy's `IntegrityError`, which `translate_driver_errors` handles.
     """
     try:
         yield
@@ -138,7 +138,7 @@ def raise_on_duplicate_key(error: RollbookError) -> Iterator[None]:
 
 @contextmanager
 def translate_driver_errors() -> Iterator[None]:
-    """Raises `LostRaceError`, `UnavailableError` or `TransientError` for driver errors that stand for one of them.
+    """Raises `LostRaceError`, `UnavailableError` or `TransientError` instead of driver errors of these kinds.
 
     Any other error passes unchanged.
     """
@@ -146,7 +146,7 @@ def translate_driver_errors() -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise UnavailableError from error
-    except ResourceClosedError as error:  # SQLAlchemy lost a new connection during its initial queries
+    except ResourceClosedError as error:  # a new connection was lost during SQLAlchemy's initial queries
         raise TransientError from error
     except (DBAPIError, sqlite3.Error) as error:
         if kind := classify(error):

@@ -1,7 +1,7 @@
-"""The table of responses that are stored under idempotency keys, and the statements over it.
+"""The table of responses stored under idempotency keys, and its statements.
 
-A key is claimed before the work that it stands for, and gets its response after it, all in one transaction: a second
-call with the same key waits for the end of the first.
+One transaction claims a key, does the work and stores the response. So a second call with the same key waits until the
+first one ends.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from persistence.database.errors import LostRaceError
 from persistence.database.types import Blob, RowId, UtcText, case_sensitive_text
 
 SWEEP_LIMIT: Final = 100
-"""Most expired keys that one claim deletes: no single call pays for all those of a busy day."""
+"""Maximum number of expired keys that one claim deletes, so that no call has to delete all keys of a busy day."""
 
 
 class IdempotencyKeyRow(SQLModel, table=True):
-    """A key that was used, and the response to it. `caller` is empty where the caller is not known.
+    """A used key and its response. `caller` is empty for an unknown caller.
 
-    Rows of release 0.1.0 have neither `caller` nor `call_hash`: they may belong to any caller. `request_hash` is what
-    that release compares; it gets the same value as `call_hash`.
+    Rows of release 0.1.0 have neither `caller` nor `call_hash`: they may belong to any caller. That release compares
+    `request_hash`, which gets the same value as `call_hash`.
     """
 
     __tablename__: ClassVar[str] = "idempotency_keys"
@@ -66,21 +66,21 @@ Index("ix_idempotency_keys_caller", KEYS.c.caller)
 
 
 class Key(NamedTuple):
-    """What identifies a call: who makes it, its operation, and the key that the caller chose."""
+    """The identity of a call: the caller, the operation, and the key that the caller chose."""
 
     caller: str
     operation: str
     key: str
 
     def parameters(self) -> dict[str, object]:
-        """The parameters of the statements below; a bare `caller` would be the column of an update."""
+        """Returns the parameters of the statements below. The prefix keeps them apart from the columns of an update."""
         return {f"of_{name}": value for name, value in self._asdict().items()}
 
 
 class StoredResponse(NamedTuple):
     """The response stored under a key, and the hash of its call. `headers` is a JSON object.
 
-    A response of release 0.1.0 has no hash, and no media type.
+    A response of release 0.1.0 has neither a hash nor a media type.
     """
 
     call_hash: str | None
@@ -92,7 +92,7 @@ class StoredResponse(NamedTuple):
 
 _CALLER, _OPERATION, _KEY = (bindparam(f"of_{name}", type_=KEYS.c.idempotency_key.type) for name in Key._fields)
 _HAS_KEY = (KEYS.c.trigger_name == _OPERATION, KEYS.c.idempotency_key == _KEY)
-# A key of release 0.1.0 may be this caller's: it must not have a second effect.
+# A key of release 0.1.0 may belong to this caller, and must not have a second effect.
 _IS_KEY = (*_HAS_KEY, or_(KEYS.c.caller == _CALLER, KEYS.c.caller.is_(null())))
 _IS_EXPIRED = KEYS.c.created_at <= bindparam("expired_at")
 _EXPIRED = limit_rows(skip_locked(select(KEYS.c.id).where(_IS_EXPIRED).order_by(KEYS.c.created_at), KEYS))
@@ -124,10 +124,10 @@ _DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _OPERATION)
 
 
 def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, expired_at: str) -> StoredResponse | None:
-    """None where the key was free: it is claimed now. Otherwise the response that is stored under it.
+    """Claims a free key and returns None, or returns the response that is stored under the key.
 
-    A key that is no younger than `expired_at` is free; up to `SWEEP_LIMIT` of that age are deleted. Raises
-    `LostRaceError`.
+    A key is free if it was stored at `expired_at` or earlier; up to `SWEEP_LIMIT` such keys are deleted. Raises
+    `LostRaceError` if another transaction deletes the key meanwhile.
     """
     if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
         connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
@@ -143,19 +143,19 @@ def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, exp
 
 
 def find_response(connection: Connection, key: Key, *, expired_at: str) -> StoredResponse | None:
-    """The response that is stored under a key and younger than `expired_at`, or None."""
+    """Returns the response stored under a key after `expired_at`, or None."""
     row = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).first()
     return None if row is None else StoredResponse._make(row)
 
 
 def store_response(connection: Connection, key: Key, response: StoredResponse) -> None:
-    """Stores the response for a key that this transaction claimed. Raises `LostRaceError`."""
+    """Stores the response for a key that this transaction claimed. Raises `LostRaceError` if the claim is gone."""
     values = {f"new_{name}": value for name, value in response._asdict().items() if name != "call_hash"}
     if connection.execute(_STORE, {**key.parameters(), **values}).rowcount != 1:
         raise LostRaceError
 
 
 def delete_keys(connection: Connection, operations: Collection[str]) -> None:
-    """Deletes the keys of these operations, except those that other transactions are claiming."""
+    """Deletes the keys of these operations, except keys that other transactions have locked."""
     for operation in operations:
         connection.execute(_DELETE_KEYS, {"of_operation": operation})

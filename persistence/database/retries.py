@@ -18,13 +18,13 @@ from persistence.database.errors import LostRaceError, TransientError, error_cod
 T = TypeVar("T")
 
 MAX_RACE_ATTEMPTS: Final = 6
-"""Attempts at a load-decide-save before a lost race is reported."""
+"""Maximum number of attempts that may lose a race; then the caller gets `LostRaceError`."""
 
 DEFAULT_BUDGET_SECONDS: Final = 20
 
 
 class _Call(threading.local):
-    """The call that the thread is working on: its deadline (`time.monotonic()`) and the races that it has lost."""
+    """The current call of the thread: its deadline (`time.monotonic()`) and its number of lost races."""
 
     deadline = math.inf
     lost_races = 0
@@ -36,25 +36,25 @@ _observer: Callable[[str], None] | None = None
 
 
 def set_budget(seconds: int) -> None:
-    """Sets the budget of every call that begins from now on."""
+    """Sets the budget, in seconds, of calls that begin from now on."""
     global _budget_seconds
     _budget_seconds = seconds
 
 
 def set_retry_observer(observer: Callable[[str], None] | None) -> None:
-    """Sets the hook that gets the code of the cause before each retry; None removes it."""
+    """Sets the hook that is called with the code of the cause before each retry; None removes it."""
     global _observer
     _observer = observer
 
 
 def remaining_seconds() -> float:
-    """Returns what is left of the current call's budget, or a whole budget where no call is running."""
+    """Returns the remaining seconds of the current call's budget, or a whole budget if no call is running."""
     return min(_budget_seconds, _call.deadline - time.monotonic())
 
 
 @contextmanager
 def retry_budget() -> Iterator[None]:
-    """Limits the block to one budget. An inner block never extends its outer one, which continues afterwards."""
+    """Limits the block to one budget. An inner block never extends the outer budget, which applies again afterwards."""
     outer = _begin_budget()
     try:
         yield
@@ -63,18 +63,18 @@ def retry_budget() -> Iterator[None]:
 
 
 def _begin_budget() -> tuple[float, int]:
-    """Begins a budget and returns the outer one. A plain function: a context manager costs as much as a check-out."""
+    """Begins a budget and returns the outer one. A context manager would cost as much as a pool check-out."""
     outer = _call.deadline, _call.lost_races
     _call.deadline, _call.lost_races = min(outer[0], time.monotonic() + _budget_seconds), 0
     return outer
 
 
 def run_with_retries(work: Callable[[], T]) -> T:
-    """Returns what `work` returns: a load-decide-save as a whole, with at most one transaction.
+    """Returns the result of `work`, a whole load-decide-save with at most one transaction.
 
-    `work` runs again after a lost race (up to `MAX_RACE_ATTEMPTS`) or a transient error (until the budget is spent),
-    and only where it is certain that nothing was committed. Raises `LostRaceError` or `TransientError` where the last
-    attempt failed, and any other error of `work` at once.
+    Retries `work` after a lost race (up to `MAX_RACE_ATTEMPTS`) or a transient error (within the budget), because then
+    it is certain that nothing was committed. Raises `LostRaceError` or `TransientError` if the last attempt fails, and
+    any other error of `work` immediately.
     """
     outer = _begin_budget()
     try:
@@ -84,7 +84,7 @@ def run_with_retries(work: Callable[[], T]) -> T:
             raise
         _call.lost_races = int(isinstance(error, LostRaceError))
         _notify_retry(error)
-        time.sleep(random.uniform(0, 0.02))  # noqa: S311 - spreads competing calls; not a secret
+        time.sleep(random.uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
         # The first attempt bypasses tenacity: its bookkeeping costs as much as a query.
         return _RETRY_POLICY(work)
     finally:
@@ -103,7 +103,7 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 def _should_stop(state: RetryCallState) -> bool:
     if isinstance(_error_of(state), LostRaceError):
         _call.lost_races += 1
-    # One second more, because the timeout of a login is a whole number of seconds.
+    # One second more, because login timeouts are whole seconds.
     return _call.lost_races >= MAX_RACE_ATTEMPTS or remaining_seconds() < state.upcoming_sleep + 1
 
 

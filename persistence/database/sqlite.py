@@ -16,15 +16,15 @@ from sqlalchemy.pool import NullPool
 from persistence.database.errors import UnavailableError
 
 LOCK_SECONDS: Final = 5.0
-"""How long a writer waits for another one, unless the URL says otherwise (`?timeout=`)."""
+"""How long a writer waits for other writers, unless the URL sets `?timeout=`."""
 
 
 class SqliteDatabase:
-    """SQLite: every connection runs in autocommit, stays open, and is used by one thread at a time.
+    """SQLite: every connection is in autocommit mode, stays open, and is used by one thread at a time.
 
-    A thread keeps its reading connection, because a checkout from a pool costs as much as a query. The only writing
-    connection belongs to the thread that holds the process-wide lock: writers queue there first, because SQLite's own
-    lock polls (sleep, retry), which is unfair and slow.
+    Each thread has its own reading connection, because a check-out from a pool costs as much as a query. The only
+    writing connection belongs to the thread that holds the process-wide lock. Writers wait for this lock first, because
+    SQLite's own lock polls (sleep, retry), which is unfair and slow.
     """
 
     def __init__(self, url: URL) -> None:
@@ -36,7 +36,7 @@ class SqliteDatabase:
         self._readers: dict[int, Connection] = {}  # by thread
 
     def engines(self) -> tuple[Engine, ...]:
-        """Returns the engine."""
+        """Returns the only engine."""
         return (self._engine,)
 
     @contextmanager
@@ -54,13 +54,13 @@ class SqliteDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Yields the writing connection inside a transaction; raises `UnavailableError` where the lock is not freed."""
+        """Yields the writing connection inside a transaction. Raises `UnavailableError` if the lock is not released."""
         if not self._write_lock.acquire(timeout=self._lock_seconds):
             raise UnavailableError
         try:
             if self._writer is None:
                 self._writer = self._engine.connect()
-                # KiB: the pages of a bulk update stay in memory until it commits. Readers keep the default of 2 MB.
+                # Negative means KiB: a bulk update fits in memory until it commits. Readers have the default of 2 MB.
                 self._writer.exec_driver_sql("PRAGMA cache_size=-64000")
             driver: Any = self._writer.connection.driver_connection
             # A deferred transaction that reads before it writes fails as soon as another process has written.
@@ -76,7 +76,7 @@ class SqliteDatabase:
 
     def _roll_back(self, driver: sqlite3.Connection) -> None:
         try:
-            if driver.in_transaction:  # SQLite may have rolled back already: a full disk
+            if driver.in_transaction:  # SQLite itself rolls back when the disk is full
                 driver.execute("ROLLBACK")
         except sqlite3.Error:  # the next writer must not get a broken connection; closing it rolls back too
             self._writer = None
@@ -95,6 +95,6 @@ def _set_pragmas(connection: sqlite3.Connection, _: object) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "wal_autocheckpoint=6000",  # pages: writers wait for a checkpoint, which waits for the disk
+        "wal_autocheckpoint=6000",  # pages; fewer checkpoints, because writers wait for them and they wait for the disk
     ):
         connection.execute(f"PRAGMA {pragma}")

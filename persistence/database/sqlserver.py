@@ -1,4 +1,4 @@
-"""SQL Server: its engines, transactions, timeouts, driver and logins. Nothing here contacts it before first use."""
+"""SQL Server: its engines, transactions, timeouts, driver and logins. The server is not contacted before first use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from persistence.database.retries import remaining_seconds
 from settings import SettingsError
 
 LOGIN_SECONDS: Final = 15
-"""Longest time for a login: the driver's own default."""
+"""Maximum duration of a login: the driver's own default."""
 
 SQL_COPT_SS_ACCESS_TOKEN: Final = 1256
 """The driver's attribute for an access token (msodbcsql.h)."""
@@ -36,8 +36,8 @@ SQL_COPT_SS_ACCESS_TOKEN: Final = 1256
 class SqlServerDatabase:
     """SQL Server: two pools, because switching a pooled connection to autocommit and back costs three round trips.
 
-    Pooled connections are neither tested nor reset: a dead one costs its user a retry, and all connections of its age
-    leave the pool with it.
+    Pooled connections are neither tested nor reset. A dead connection causes one retry, and SQLAlchemy then replaces
+    every connection of the pool that was opened before.
     """
 
     def __init__(self, reader: Engine, writer: Engine) -> None:
@@ -46,7 +46,7 @@ class SqlServerDatabase:
             event.listen(engine, "handle_error", _on_driver_error)
 
     def engines(self) -> tuple[Engine, ...]:
-        """Returns the engine of reads, and the one of transactions."""
+        """Returns the engine for reads and the engine for transactions."""
         return self._reader, self._writer
 
     @contextmanager
@@ -58,7 +58,7 @@ class SqlServerDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Yields a connection inside a transaction; raises `OutcomeUnknownError` where the commit is lost."""
+        """Yields a connection inside a transaction. Raises `OutcomeUnknownError` if the commit is lost."""
         with self._writer.connect() as connection:
             _set_query_timeout(connection.connection.driver_connection)
             transaction = connection.begin()
@@ -68,7 +68,7 @@ class SqlServerDatabase:
             except BaseException:
                 try:
                     transaction.rollback()
-                except BaseException:  # its transaction may still be open: the pool must not hand it out again
+                except BaseException:  # its transaction may still be open: the connection must leave the pool
                     connection.invalidate()
                     raise
                 raise
@@ -83,8 +83,8 @@ def _commit(transaction: RootTransaction) -> None:
     try:
         transaction.commit()
     except DBAPIError as error:
-        transaction.connection.invalidate()  # as above
-        if classify(error) is LostRaceError:  # a deadlock victim's transaction is certainly rolled back
+        transaction.connection.invalidate()  # its state is unknown
+        if classify(error) is LostRaceError:  # the transaction of a deadlock victim is rolled back for certain
             raise
         raise OutcomeUnknownError from error
 
@@ -97,19 +97,19 @@ _ENGINE_OPTIONS: Final[dict[str, Any]] = {
 
 
 def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tuple[Engine, Engine]:
-    """Returns the engine of reads, in autocommit, and the one of transactions, for secured ODBC keywords.
+    """Returns the engine for reads (in autocommit) and the engine for transactions. `odbc` are secured keywords.
 
-    Raises `SettingsError` where the driver, or azure-identity for a developer's own login, is not installed.
+    Raises `SettingsError` if the driver is not installed, or azure-identity for a developer's own login.
     """
     _load_driver(odbc.get("driver", "").strip("{}"))
     access_token: Callable[[], bytes] | None = None
-    if unquote_odbc(odbc, "authentication") == "activedirectorydefault":  # other drivers know it, this one does not
+    if unquote_odbc(odbc, "authentication") == "activedirectorydefault":  # this ODBC driver does not support it
         odbc = {keyword: value for keyword, value in odbc.items() if keyword != "authentication"}
         access_token = _access_token_provider()
     url = URL.create("mssql+pyodbc", query={"odbc_connect": ";".join(f"{k}={v}" for k, v in odbc.items())})
     options: dict[str, Any] = {
         **_ENGINE_OPTIONS,
-        "pool_size": threads,  # a thread uses one connection at a time, so that none waits for one
+        "pool_size": threads,  # a thread uses one connection at a time, so no thread waits
         "pool_recycle": recycle_seconds,
     }
     reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
@@ -138,7 +138,7 @@ def _load_driver(driver: str) -> None:
 
 
 def _access_token_provider() -> Callable[[], bytes]:
-    """Returns a function that returns an access token of the developer's own login, in the driver's format."""
+    """Returns a function that returns an access token for the developer's own login, in the driver's format."""
     try:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - only for tokens
         from azure.identity import DefaultAzureCredential  # noqa: PLC0415
@@ -173,7 +173,7 @@ def _set_query_timeout(driver: Any, _: object = None) -> None:
 
 
 def _timeout_seconds() -> int:
-    """Returns the rest of the call's budget as drivers take it: at least 1, because 0 means no timeout."""
+    """Returns the rest of the call's budget in whole seconds: at least 1, because 0 means no timeout."""
     return max(1, math.floor(remaining_seconds()))
 
 
@@ -187,5 +187,5 @@ def _on_driver_error(context: ExceptionContext) -> None:
     error = context.sqlalchemy_exception
     if isinstance(error, DBAPIError) and classify(error) is TransientError:
         context.is_disconnect = True
-        # If every connection logged in again at once, a throttled database would get more requests, not fewer.
+        # Replacing every connection at once would put more load on a throttled database.
         context.invalidate_pool_on_disconnect = error_code(error) not in KEEP_POOL_ERRORS

@@ -1,6 +1,6 @@
-"""Column types. In Python a UUID and a timestamp are text, in the form in which the API returns them.
+"""Column types. In Python, UUIDs and timestamps are text, as the API returns them.
 
-SQLite stores that text as it is, so that a list of 100,000 records needs no conversion.
+SQLite stores this text, so that a list of 100,000 records needs no conversion.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from domain.timestamps import format_timestamp
 
-# User-defined types: SQLAlchemy would replace a subclass of its own types, with its processors, by the dialect's.
+# User-defined types, because SQLAlchemy replaces a subclass of its own types, and its processors, by the dialect's.
 
 
 class _SqlServerUuid(UserDefinedType[str]):
@@ -47,12 +47,12 @@ class _SqlServerUtc(UserDefinedType[str]):
 
 
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
-"""A UUID, in Python as lower-case text with hyphens."""
+"""A UUID; in Python lower-case text with hyphens."""
 
 UtcText = CHAR(27).with_variant(_SqlServerUtc(), "mssql")
-"""A timestamp in UTC, in Python as RFC 3339 text with microseconds and `Z`."""
+"""A timestamp in UTC; in Python RFC 3339 text with microseconds and `Z`."""
 
-# Without a server SQLAlchemy assumes an old one, which had IMAGE.
+# Before it connects, SQLAlchemy assumes an old server and would compile IMAGE.
 Blob = LargeBinary().with_variant(VARBINARY("max"), "mssql")  # type: ignore[no-untyped-call]
 """Bytes of any length."""
 
@@ -63,6 +63,6 @@ RowId = BigInteger().with_variant(Integer(), "sqlite")
 def case_sensitive_text(length: int) -> TypeEngine[str]:
     """Returns a type for text of at most `length` UTF-16 units that is compared by code point.
 
-    SQL Server's databases ignore case unless a column has a collation. They ignore trailing blanks with any.
+    SQL Server ignores case unless the column has such a collation. It ignores trailing blanks with every collation.
     """
     return Unicode(length).with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
