@@ -178,7 +178,7 @@ class GetUsers(Request):
 
 
 class DeleteUser(Request):
-    """The body of `delete_user`: exactly one of the two keys (otherwise one-key-required)."""
+    """The body of `delete_user`: exactly one of the two keys (else one-key-required)."""
 
     EXAMPLES: ClassVar[Examples] = {"After create_user: the user with a number": {"mob_num": "9876543210"}}
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
@@ -194,7 +194,7 @@ class DeleteUser(Request):
 
 
 class UpdateData(Request):
-    """The new values of an update: at least one (otherwise update-data-empty)."""
+    """The new values of an update: at least one (else update-data-empty)."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -214,7 +214,7 @@ class UpdateUser(Request):
     """The body of `update_user`."""
 
     EXAMPLES: ClassVar[Examples] = {
-        "After create_user: another manager; insert the user_id of that response": {
+        "After create_user: another manager; put in the user_id of that response": {
             "user_ids": ["7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"],
             "update_data": {"manager_id": _NEXT_MANAGER},
         }
