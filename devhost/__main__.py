@@ -25,18 +25,18 @@ from devhost.workers import WorkerPool
 
 
 class _LineHandler(logging.Handler):
-    """Writes each record as one line with one call: a stock handler costs a request more than its query."""
+    """Writes each record as one line with one system call: the stock handler takes longer than a query."""
 
     def handle(self, record: logging.LogRecord) -> bool:
         try:
             os.write(2, (self.format(record) + "\n").encode("utf-8", "backslashreplace"))
-        except OSError:  # a closed terminal: a request must not fail for its log line
+        except OSError:  # a closed terminal must not make requests fail
             return False
         return True
 
 
 def main() -> None:
-    """Reads the command line and the settings, and serves."""
+    """Reads command line and settings, and serves until it is stopped. Exits with one sentence if it cannot start."""
     try:
         settings.enable_timers()
         configured, cors = settings.current(), settings.load_cors()
@@ -51,11 +51,11 @@ def main() -> None:
     workers = WorkerPool(configured.threads)
     access = access_for(arguments.host, address, cors)
     server = _server(Host(index.routes, workers, timers=index.timers, access=access))
-    # While it serves, uvicorn has handlers of its own: it finishes what is in progress, then raises the signal again.
+    # While serving, uvicorn has its own handlers: it completes requests in progress, then raises the signal again.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     _print_banner(index, address, port, cors)
-    gc.freeze()  # what was imported stays: the collector need not look at it again
+    gc.freeze()  # imported objects stay: the garbage collector need not scan them again
     server.run(sockets=[listener])
     workers.close()
 
@@ -73,7 +73,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[_LineHandler()], format="%(message)s")
-    # The logging documentation's ways to leave out of a record what no line shows.
+    # Documented ways to omit record attributes that no line shows.
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 

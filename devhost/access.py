@@ -1,8 +1,8 @@
-"""Which requests reach a function: the checks of `Host` and `Origin`, and CORS as Core Tools does it.
+"""The checks of `Host`, `Origin` and `Sec-Fetch-Site`, and CORS as in Core Tools.
 
-Nothing here checks who calls. These checks keep out web pages that run in the developer's browser: without them any
-page could call every function, and read the responses after it pointed a name of its own at this machine (DNS
-rebinding). A program on this machine can send what headers it likes.
+These checks do not authenticate callers. They keep out web pages in the developer's browser: without them any page
+could call every function, and by DNS rebinding (its own name, pointed at this machine) also read the responses.
+Programs on this machine can send any header.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class AccessError(Exception):
-    """A request that must not reach a function. The message is one sentence for the developer."""
+    """The request must not reach a function. The message is one sentence for the developer."""
 
     def __init__(self, message: str, status: int = 403) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class AccessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What may be served besides loopback: the names of this host, or any name, and other origins."""
+    """The permitted names besides loopback (`any_host`: all names), and the permitted origins."""
 
     names: frozenset[str] = frozenset()
     any_host: bool = False
@@ -41,13 +41,13 @@ class Access:
 
 
 def access_for(configured_host: str, bound_address: str, cors: Cors) -> Access:
-    """The access of a server that listens on `configured_host`, which the system resolved to `bound_address`."""
+    """Returns the access for a server on `configured_host`, which the system resolved to `bound_address`."""
     names = frozenset({configured_host.lower(), _canonical(bound_address)})
     return Access(names, ip_address(bound_address).is_unspecified, cors)
 
 
 def check_host(access: Access, headers: Mapping[str, str]) -> None:
-    """Raises `AccessError` for a `Host` that is missing, repeated or malformed, or that names something else."""
+    """Raises `AccessError` for a missing, repeated or malformed `Host`, and for a name that is not permitted."""
     name, is_loopback = _parse_host(headers.get("host", ""))
     if not (is_loopback or access.any_host or name in access.names):
         raise AccessError(
@@ -57,10 +57,10 @@ def check_host(access: Access, headers: Mapping[str, str]) -> None:
 
 
 def cors_headers(access: Access, scheme: str, headers: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers that every response to this origin carries. Raises `AccessError` for one that is not allowed.
+    """Returns the CORS headers of every response to this origin. Raises `AccessError` if it is not permitted.
 
-    The host was checked before. Images, links and forms of a page may come without `Origin`; browsers mark what
-    crosses sites by `Sec-Fetch-Site`, which no script can set.
+    `check_host` must come first. Requests by images, links and forms may have no `Origin`; browsers mark them with
+    `Sec-Fetch-Site`, which no script can set.
     """
     origin, cors = headers.get("origin"), access.cors
     if cors.allows(origin):
@@ -81,19 +81,19 @@ def cors_headers(access: Access, scheme: str, headers: Mapping[str, str]) -> Map
 
 
 def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a browser asks if it may send another request."""
+    """Returns whether the request is a CORS preflight request."""
     return method == "OPTIONS" and "access-control-request-method" in headers
 
 
 def preflight_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that a response to an allowed preflight request carries besides those of its origin."""
+    """Returns the headers of the response to a permitted preflight request, besides `cors_headers`."""
     allowed = {"access-control-allow-methods": headers["access-control-request-method"]}
     names = [name.strip() for name in headers.get("access-control-request-headers", "").split(",") if name.strip()]
     return allowed | ({"access-control-allow-headers": ",".join(names)} if names else {})
 
 
 def _origin_headers(cors: Cors, origin: str) -> dict[str, str]:
-    """As ASP.NET's CorsService sends them for the policy that Core Tools makes of `Host.CORS`."""
+    """Returns the headers that ASP.NET's CorsService sends for the policy that Core Tools derives from `Host.CORS`."""
     headers = {"access-control-allow-origin": "*" if cors.any_origin else origin}
     if cors.credentials:
         headers["access-control-allow-credentials"] = "true"
@@ -104,8 +104,8 @@ def _origin_headers(cors: Cors, origin: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=128)
 def _parse_host(header: str) -> tuple[str, bool]:
-    """The name in a `Host` header in its usual form, and whether it is loopback. Raises `AccessError`."""
-    match = _AUTHORITY.fullmatch(header)  # repeated headers are joined by a comma, which is none
+    """Returns the canonical name in a `Host` header, and whether it is loopback. Raises `AccessError`."""
+    match = _AUTHORITY.fullmatch(header)  # repeated headers are joined by a comma, so they do not match
     if not match:
         raise AccessError("A request must have one Host header, of the form name or name:port.", 400)
     name = _canonical(match["ipv6"] or match["name"])

@@ -1,6 +1,6 @@
-"""The functions of an app as the host calls them: their Python function, its arguments, the context of a call.
+"""The functions of an app and how they are called: handler, arguments, context.
 
-Triggers are read elsewhere: routes.py has HTTP, timers.py has timers.
+Triggers are read in routes.py (HTTP) and timers.py.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from azure.functions.decorators.core import Trigger
 from devhost.workers import WorkerPool
 
 FAILED: Final = object()
-"""What `invoke` returns for a function that raised."""
+"""The result of `invoke` for a function that raised."""
 
 logger = logging.getLogger("devhost")
 
 
 class UnsupportedError(Exception):
-    """A function that only the real host can run; the message says why."""
+    """Only the real host can run the function; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the app. `trigger_name` is the parameter that takes what the trigger brings."""
+    """A function of the app. `trigger_name` is the parameter for the value of the trigger (request or timer)."""
 
     name: str
     handler: Callable[..., Any]
@@ -43,7 +43,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """The caller's trace (W3C Trace Context), in which the real host would put a span of its own."""
+    """The caller's trace (W3C Trace Context). The real host would add its own span."""
 
     trace_parent: str = ""
     trace_state: str = ""
@@ -52,7 +52,7 @@ class TraceContext:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The context of an invocation: as `func.Context`, without retries."""
+    """The context of an invocation, like `func.Context`, without retries."""
 
     function_name: str
     function_directory: str
@@ -63,7 +63,7 @@ class Context:
 
 
 def read_function(indexed: function_app.Function, trigger: Trigger) -> Function:
-    """The function that the decorators of azure-functions describe."""
+    """Returns the function that the decorators of azure-functions describe."""
     handler = indexed.get_user_function()
     return Function(
         name=str(indexed.get_function_name()),
@@ -75,7 +75,10 @@ def read_function(indexed: function_app.Function, trigger: Trigger) -> Function:
 
 
 async def invoke(function: Function, arguments: dict[str, Any], workers: WorkerPool) -> Any:
-    """What the function returns, or `FAILED` where it raised, which is logged. Plain functions run on `workers`."""
+    """Returns the result of the function; logs an error and returns `FAILED` if it raises.
+
+    Plain functions run on `workers`.
+    """
     if function.is_async:
         return await _await(function, arguments)
     return await workers.run(partial(_call, function, arguments))
@@ -84,7 +87,7 @@ async def invoke(function: Function, arguments: dict[str, Any], workers: WorkerP
 def _call(function: Function, arguments: dict[str, Any]) -> Any:
     try:
         return function.handler(**arguments)
-    except BaseException:  # noqa: BLE001 - a thread that ended would take no more jobs
+    except BaseException:  # noqa: BLE001 - an exception would end the thread
         return _log_failure(function)
 
 
@@ -96,5 +99,5 @@ async def _await(function: Function, arguments: dict[str, Any]) -> Any:
 
 
 def _log_failure(function: Function) -> object:
-    logger.exception("%s raised", function.name)  # noqa: LOG004 - called where an exception is handled
+    logger.exception("%s raised", function.name)  # noqa: LOG004 - called by exception handlers
     return FAILED

@@ -1,7 +1,7 @@
 """The development host as an ASGI app: an app's HTTP functions and timers, as the Azure Functions host runs them.
 
-Where it differs on purpose: function keys are not checked, requests of other sites are rejected, and a chunked body is
-read whole (the real host hands it over empty).
+Intended differences: function keys are not checked, requests of other sites are rejected, and a chunked body is read
+completely (the real host passes it on empty).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ logger = logging.getLogger("devhost")
 
 
 class Host:
-    """The ASGI app. Functions that are plain functions run on `workers`, as they do in the worker on Azure.
+    """The ASGI app. Plain functions (not `async`) run on `workers`, as in the worker on Azure.
 
-    Timers run between the start and the stop of the ASGI lifespan.
+    Timers run between startup and shutdown of the ASGI lifespan.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Host:
             await _send(send, response, origin_headers)
 
     async def _serve(self, scope: Scope, headers: dict[str, str], receive: Receive) -> func.HttpResponse | None:
-        """The response of the function that the request is for, or of the host itself; None: the client is gone."""
+        """Returns the response of the requested function or of the host itself; None if the client disconnected."""
         route, route_params = match_route(self.routes, scope["method"], decode_path(scope))
         if route is None:
             return _empty(404)
@@ -135,7 +135,7 @@ def _preflight(headers: Mapping[str, str]) -> func.HttpResponse:
 
 
 def _empty(status: int) -> func.HttpResponse:
-    """A response of the host itself."""
+    """Returns a response of the host itself."""
     return func.HttpResponse(status_code=status, mimetype="")
 
 
@@ -149,7 +149,7 @@ async def _send(send: Send, response: func.HttpResponse, origin_headers: Mapping
     if response.mimetype and not any(name == b"content-type" for name, _ in headers):
         charset = f"; charset={response.charset}" if response.mimetype.startswith("text/") else ""
         headers.append((b"content-type", f"{response.mimetype}{charset}".encode("latin-1")))
-    if origin_headers:  # those of the host replace the function's, except Vary, which may be repeated
+    if origin_headers:  # the host's headers replace those of the function, except Vary, which may be repeated
         taken = {name.encode() for name in origin_headers} - {b"vary"}
         headers = [header for header in headers if header[0] not in taken] + _encode(origin_headers.items())
     if response.status_code != 204:

@@ -1,4 +1,4 @@
-"""What an app has: its routes, its timers, and the functions that only the real host runs."""
+"""The index of an app: its routes, its timers, and the functions that only the real host can run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from devhost.timers import Timer, read_timer
 
 
 class HostJsonError(Exception):
-    """A host.json that cannot be read."""
+    """host.json cannot be read."""
 
 
 class Index(NamedTuple):
-    """The functions of an app, each kind by function name: routes are tried in that order.
+    """The functions of an app, sorted by name. Routes are matched in this order.
 
-    `unsupported` has a sentence for each function that is left out.
+    `unsupported` has one sentence per function that is not served.
     """
 
     routes: list[Route]
@@ -33,7 +33,7 @@ class Index(NamedTuple):
 
 
 def read_route_prefix(host_json: Path) -> str:
-    """The prefix of every route: `extensions.http.routePrefix`, by default `api`. Raises `HostJsonError`."""
+    """Returns the prefix of every route: `extensions.http.routePrefix`, by default `api`. Raises `HostJsonError`."""
     try:
         settings = json.loads(host_json.read_text("utf-8-sig")) if host_json.exists() else {}
         return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
@@ -42,7 +42,7 @@ def read_route_prefix(host_json: Path) -> str:
 
 
 def index_functions(app: func.FunctionApp, route_prefix: str, app_settings: Mapping[str, str] | None = None) -> Index:
-    """The functions of `app`, which can be asked once. Schedules may refer to `app_settings`."""
+    """Returns the functions of `app`, which can be indexed only once. Schedules may refer to `app_settings`."""
     index = Index([], [], [])
     for indexed in sorted(app.get_functions(), key=lambda indexed: str(indexed.get_function_name())):
         try:

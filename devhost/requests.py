@@ -1,4 +1,4 @@
-"""Requests: from the messages of ASGI to what a function receives, as the real host hands it over."""
+"""Requests: from ASGI messages to the request of a function, as the real host passes it on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_BYTES_MAX: Final = 100 * 1024 * 1024
-"""Largest body that reaches a function: the real host's default (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
+"""Maximum size of a body, in bytes: the real host's default (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
 
 
 class DisconnectedError(Exception):
-    """A client that disconnected before the end of its request."""
+    """The client disconnected before the end of its request."""
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """The headers by their lower-case names; repeated ones are joined by a comma."""
+    """Returns the headers by lower-case name; repeated headers are joined by commas."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:  # ASGI lower-cases the names
         text = value.decode("latin-1")
@@ -31,9 +31,9 @@ def read_headers(scope: Scope) -> dict[str, str]:
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The whole body, however it was sent, or None where it is larger than the real host takes.
+    """Returns the whole body, chunked or not; None if it is larger than `BODY_BYTES_MAX`.
 
-    Raises `DisconnectedError` where the client left before its end: half a body must not reach a function.
+    Raises `DisconnectedError` if the client disconnects early: a partial body must not reach a function.
     """
     parts: list[bytes] = []
     size = 0
@@ -51,7 +51,7 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 def build_request(scope: Scope, headers: dict[str, str], route_params: dict[str, str], body: bytes) -> func.HttpRequest:
-    """The request of a function."""
+    """Returns the request for a function."""
     query = scope["query_string"].decode("latin-1")
     path = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
     return func.HttpRequest(
@@ -65,7 +65,7 @@ def build_request(scope: Scope, headers: dict[str, str], route_params: dict[str,
 
 
 def decode_path(scope: Scope) -> str:
-    """The path to match. The real host's server leaves an encoded slash as it is."""
+    """Returns the decoded path. An encoded slash stays encoded, as on the real host."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%" not in raw:
         return str(scope["path"])
@@ -73,7 +73,7 @@ def decode_path(scope: Scope) -> str:
 
 
 def _query_params(query: str) -> dict[str, str]:
-    """The parameters of a query: those of one name joined, as ASP.NET joins them, and empty ones dropped."""
+    """Returns the parameters of a query. Repeated ones are joined by commas and empty ones dropped, as by ASP.NET."""
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         values.setdefault(name, []).append(value)

@@ -1,4 +1,4 @@
-"""HTTP triggers: where a function is served, and which function a path belongs to, as on the real host."""
+"""HTTP triggers: the routes of functions, matched as on the real host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devhost.functions import Function, UnsupportedError
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a function is served. `methods` is empty where every method is."""
+    """The route of a function. `methods` is empty if every method is served."""
 
     function: Function
     methods: frozenset[str]
@@ -22,16 +22,16 @@ class Route:
 
 
 def read_route(function: Function, trigger: HttpTrigger, route_prefix: str) -> Route:
-    """The route of a function. Raises `UnsupportedError` for constraints and defaults in its template."""
+    """Returns the route of a function. Raises `UnsupportedError` for constraints and defaults in its template."""
     template = "/".join(part for part in (route_prefix, (trigger.route or function.name).strip("/")) if part)
     methods = frozenset(str(getattr(method, "value", method)) for method in trigger.methods or ())
     return Route(function, methods, template, _pattern(template))
 
 
 def match_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-    """The first route that matches, with its parameters.
+    """Returns the first matching route and its parameters, or None and no parameters.
 
-    A method that the route does not list is not found, as on the real host: never 405.
+    A method that the route does not list does not match: the result is 404, never 405, as on the real host.
     """
     for route in routes:
         if (not route.methods or method in route.methods) and (match := route.pattern.fullmatch(path)):
@@ -40,7 +40,7 @@ def match_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route 
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """ASP.NET's route templates: `{id}` is a segment, `{id?}` may be missing, `{*rest}` is all that follows."""
+    """Returns a pattern for an ASP.NET route template: `{id}`, `{id?}` (optional), `{*rest}` (rest of the path)."""
     pattern = ""
     for segment in template.split("/"):
         if match := re.fullmatch(r"\{(\*?)([A-Za-z_]\w*)(\??)\}", segment):
@@ -51,4 +51,4 @@ def _pattern(template: str) -> re.Pattern[str]:
             raise UnsupportedError(f"its route has a part that only the real host knows: {segment}")
         else:
             pattern += "/" + re.escape(segment)
-    return re.compile(pattern + "/?", re.IGNORECASE)  # ASP.NET ignores case and a last slash
+    return re.compile(pattern + "/?", re.IGNORECASE)  # ASP.NET ignores case and a trailing slash

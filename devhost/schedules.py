@@ -1,7 +1,7 @@
-"""When timers run: the schedules of Azure Functions, in UTC. Pure functions: no clock is read here.
+"""The schedules of Azure Functions timers, in UTC. Pure functions: no clock is read here.
 
-A schedule is an NCRONTAB expression or a TimeSpan. Fields are read as NCrontab reads them
-(github.com/atifaziz/NCrontab, CrontabField.cs and CrontabFieldImpl.cs); cronsim knows the calendar.
+A schedule is an NCRONTAB expression or a TimeSpan. Fields are parsed as by NCrontab (github.com/atifaziz/NCrontab,
+CrontabField.cs and CrontabFieldImpl.cs); cronsim finds the occurrences.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ _FIELDS: Final = (
     _Field(1, 12, _MONTHS),
     _Field(0, 6, _DAYS),
 )
-"""Second, minute, hour, day of the month, month, day of the week (0 is Sunday, and 7 is not)."""
+"""Second, minute, hour, day of the month, month, day of the week (0 is Sunday; 7 is invalid)."""
 
 _RANGE: Final = re.compile(r"(?:\*|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:/([0-9]+))?", re.IGNORECASE | re.ASCII)
 _TIME_SPAN: Final = re.compile(r"(?:([0-9]{1,7})\.)?([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?")
 
 
 class ScheduleError(Exception):
-    """A schedule that the real host would not accept, or that has no occurrence; the message says which."""
+    """The real host would reject the schedule, or it has no occurrence; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """An NCRONTAB expression, as `expression` for cronsim without days of the week, and those."""
+    """An NCRONTAB expression: `expression` is for cronsim, without the days of the week (0 to 6)."""
 
     expression: str
     days_of_week: frozenset[int]
 
 
 Schedule = Cron | timedelta
-"""A timedelta is the time from one start to the next."""
+"""A timedelta is the interval from one start to the next."""
 
 
 def parse_schedule(text: str) -> Schedule:
-    """An NCRONTAB expression of six fields (five have second 0), or a TimeSpan `[d.]hh:mm[:ss]`.
+    """Returns a schedule: an NCRONTAB expression of six fields (five mean second 0) or a TimeSpan `[d.]hh:mm[:ss]`.
 
     Raises `ScheduleError`.
     """
@@ -81,7 +81,7 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def next_occurrence(schedule: Schedule, after: datetime) -> datetime:
-    """The first time of `schedule` later than `after`, which is in UTC as it is."""
+    """Returns the first occurrence later than `after`, in UTC like `after`."""
     if isinstance(schedule, timedelta):
         return after + schedule
     # cron runs where the day of the month *or* that of the week matches, NCRONTAB where both do.
@@ -111,12 +111,12 @@ def _range(kind: _Field, text: str) -> range:
     low = kind.least if first is None else _value(kind, first)
     open_ended = first is None or (last is None and step)
     high = kind.most if open_ended else _value(kind, last or first)
-    low, high = sorted((low, high))  # NCrontab turns a range round that begins with its end
+    low, high = sorted((low, high))  # NCrontab swaps the bounds of a reversed range
     return range(low, high + 1, max(1, int(step or 1)))
 
 
 def _value(kind: _Field, text: str) -> int:
-    """A number, or a name that `text` begins, whatever its case."""
+    """Returns the value of a number or of a name, which may be abbreviated and in any case."""
     values = [number for number, name in enumerate(kind.names, kind.least) if name.startswith(text.lower())]
     if text.isdigit():
         values = [int(text)]

@@ -1,7 +1,7 @@
 """Timer triggers: one task per timer waits for the next occurrence, runs the function, and waits again.
 
-As on the real host a timer never overlaps with itself, and what comes late runs once. Unlike there, nothing is kept
-between two starts (`use_monitor` has no effect), and other processes are not looked at.
+As on the real host, a timer never overlaps with itself, and missed occurrences run once. Unlike there, nothing is
+stored between two starts (`use_monitor` has no effect), and there is no lock against other processes.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from devhost.functions import Function, UnsupportedError
 from devhost.schedules import Schedule, ScheduleError, next_occurrence, parse_schedule
 
 POLL_SECONDS: Final = 1.0
-"""How often a waiting timer looks at the clock: a sleep does not count the time in which the machine was suspended."""
+"""How often a waiting timer reads the clock: a sleep does not include the time in which the machine is suspended."""
 
 PAST_DUE: Final = timedelta(seconds=5)
-"""A run that begins later than this after its time is past due."""
+"""A run is past due if it begins later than this after its occurrence."""
 
 SET_BACK: Final = timedelta(minutes=1)
-"""A clock that goes back further than this was set: what was scheduled by the old time is scheduled anew."""
+"""A clock that goes back further than this was set: the next occurrence is computed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A function that runs by a schedule; `expression` is the schedule as text, settings filled in."""
+    """A function with a schedule. `expression` is the schedule as text, with settings filled in."""
 
     function: Function
     expression: str
@@ -41,9 +41,9 @@ class Timer:
 
 
 def read_timer(function: Function, trigger: TimerTrigger, app_settings: Mapping[str, str]) -> Timer:
-    """The timer of a function; `%NAME%` in its schedule is the setting of this name.
+    """Returns the timer of a function. `%NAME%` in its schedule is the setting of this name.
 
-    Raises `UnsupportedError` for a schedule that cannot be read.
+    Raises `UnsupportedError` for a schedule that cannot be parsed.
     """
     try:
         expression = re.sub(r"%([^%]*)%", lambda reference: app_settings[reference[1]], trigger.schedule)
@@ -55,7 +55,7 @@ def read_timer(function: Function, trigger: TimerTrigger, app_settings: Mapping[
 
 
 def utc_now() -> datetime:
-    """The time."""
+    """Returns the current time in UTC."""
     return datetime.now(UTC)
 
 
@@ -65,7 +65,7 @@ async def run_timer(
     stopping: asyncio.Event,
     now: Callable[[], datetime] = utc_now,
 ) -> None:
-    """Awaits `run`, which must not raise, at each occurrence, until `stopping` is set."""
+    """Awaits `run` at each occurrence until `stopping` is set. `run` must not raise."""
     after = now()
     if timer.run_on_startup:
         await run(timer, _timer_request(past_due=False))
@@ -79,7 +79,7 @@ async def run_timer(
 
 
 async def _wait(due: datetime, stopping: asyncio.Event, now: Callable[[], datetime]) -> datetime:
-    """The time at which the wait ended: at `due` or later, or earlier at a stop or when the clock was set back."""
+    """Returns the time at the end of the wait: `due` or later; earlier after a stop or if the clock was set back."""
     latest = moment = now()
     while latest - SET_BACK < moment < due and not stopping.is_set():
         with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Threads that run plain functions, as the worker of Azure Functions has them."""
+"""Threads that run plain functions, as in the worker of Azure Functions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 JOIN_SECONDS: Final = 1.0
-"""How long the end of the program waits for the threads; requests and timers in progress were waited for before."""
+"""How long `close` waits for the threads; the server has already waited for requests and timers."""
 
 
 class WorkerPool:
     """Threads that run plain functions for an event loop.
 
-    An Executor would do, but its future, its locks and their waiters cost a request a quarter of its throughput
-    and let single requests starve.
+    An Executor would work too, but its futures and locks cost a quarter of the throughput and let single requests
+    starve.
     """
 
     def __init__(self, count: int) -> None:
@@ -30,13 +30,13 @@ class WorkerPool:
             thread.start()
 
     def run(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
-        """What `call`, which must not raise, returns."""
+        """Returns a future for the result of `call`, which must not raise."""
         done = asyncio.get_running_loop().create_future()
         self._jobs.put((call, done))
         return done
 
     def close(self) -> None:
-        """Ends the threads, each after its job; a thread whose job does not end is left behind."""
+        """Ends each thread after its current job; waits at most `JOIN_SECONDS`."""
         for _ in self._threads:
             self._jobs.put(None)
         until = time.monotonic() + JOIN_SECONDS
@@ -47,11 +47,11 @@ class WorkerPool:
         while job := self._jobs.get():
             call, done = job
             result = call()
-            with contextlib.suppress(RuntimeError):  # the loop was closed: the job took longer than the stop waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the job took longer than the stop waits
                 done.get_loop().call_soon_threadsafe(_set_result, done, result)
-            del job, call, done, result  # an idle thread must not keep its last response alive
+            del job, call, done, result  # an idle thread must not hold a reference to its last response
 
 
 def _set_result(done: asyncio.Future[Any], result: Any) -> None:
-    if not done.cancelled():  # a stop cancels what takes too long
+    if not done.cancelled():  # a stop cancels requests that take too long
         done.set_result(result)
