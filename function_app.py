@@ -1,4 +1,4 @@
-"""The composition root: settings → database → the functions of the enabled services and their OpenAPI document."""
+"""The composition root: settings → database → functions of the enabled services and their OpenAPI document."""
 
 import atexit
 import importlib
@@ -10,7 +10,7 @@ import azure.functions as func
 import settings
 from runtime_check import check_interpreter
 
-# First: packages that were built for another Python fail to import with an error that does not name the cause.
+# First, because packages built for another Python fail to import with an error that does not name the cause.
 check_interpreter(on_azure=settings.current().on_azure)
 
 from api import load_services
@@ -25,7 +25,7 @@ logger = logging.getLogger("rollbook")
 
 
 def build(configured: settings.Settings) -> func.FunctionApp:
-    """The app of the enabled services, connected to their database. Raises `SettingsError`."""
+    """Returns the app with the enabled services, connected to its database. Raises `SettingsError`."""
     services = load_services(configured.services)
     functions = [service.build(configured) for service in services]
     endpoints = [endpoint for built in functions for endpoint in built.endpoints]
@@ -42,7 +42,7 @@ def build(configured: settings.Settings) -> func.FunctionApp:
 
 
 def _optional_endpoints(configured: settings.Settings) -> Iterable[Endpoint]:
-    """Those of health and of the page. An import is paid for at every cold start: none where they are off."""
+    """Yields the endpoints of health and the docs page. Their modules are imported only if they are enabled."""
     for name, enabled in (("health", configured.health_check), ("docs", configured.api_docs)):
         if enabled:
             service: Service = importlib.import_module(f"api.{name}").service
@@ -56,7 +56,7 @@ def _register_endpoint(app: func.FunctionApp, endpoint: Endpoint, idempotency_ho
 
 
 def _register_timers(app: func.FunctionApp, timers: list[Timer], *, enabled: bool) -> None:
-    if timers and not enabled:  # without storage the host refuses to start an app that has one
+    if timers and not enabled:  # without storage the host does not start an app with timers
         names = ", ".join(timer.name for timer in timers)
         logger.warning("AzureWebJobsStorage is not set: these timers do not run: %s.", names)
         return

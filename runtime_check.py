@@ -1,8 +1,8 @@
-"""Whether the deployed packages were installed for the Python that runs the app.
+"""A check that the deployed packages were installed for the Python that runs the app.
 
-A remote build may run another Python than the app's (docs/deploy.md has the reports). Packages with compiled code then
-fail to import with an error that does not name the cause, so this is called before any of them is imported, and may
-itself import nothing but the standard library and `settings`.
+A remote build may use another Python than the app (docs/deploy.md cites reports). Packages with compiled code then fail
+to import with an error that does not name the cause. Therefore the check runs before they are imported, and this module
+imports only the standard library and `settings`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final
 
 import settings
 
-# The ranges of requirements.in, as (major, minor): from the first on, below the second.
+# The ranges of requirements.in, as (major, minor): lower bound, and upper bound (excluded).
 _BELOW_313: Final = ((1, 26), (2, 0))
 _FROM_313: Final = ((2, 3), (3, 0))
 
 
 def check_interpreter(*, on_azure: bool) -> None:
-    """Does nothing where the app does not run on Azure, or where its packages fit the interpreter.
+    """Raises `SettingsError` if the installed azure-functions belongs to another Python.
 
-    Raises `SettingsError` where the installed azure-functions belongs to another Python.
+    Does nothing unless the app runs on Azure.
     """
     if not on_azure:
         return
@@ -36,7 +36,7 @@ def check_interpreter(*, on_azure: bool) -> None:
 
 
 def fits(azure_functions: str, python: tuple[int, int]) -> bool:
-    """Whether requirements.in has this version of azure-functions for this version of Python (major and minor)."""
+    """Returns whether requirements.in permits this version of azure-functions for this Python (major, minor)."""
     lowest, end = _FROM_313 if python >= (3, 13) else _BELOW_313
     major, minor = azure_functions.split(".")[:2]
     return lowest <= (int(major), int(minor)) < end

@@ -1,7 +1,7 @@
 """The only reader of the environment: environment variables, then `.env`, then the `Values` of `local.settings.json`.
 
-A setting that is unset or blank has its default. A service declares its own settings as a dataclass of `switch`,
-`number` and `text` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
+An unset or blank setting has its default. A service declares its settings as a dataclass of `switch`, `number` and
+`text` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ S = TypeVar("S")
 
 
 class SettingsError(Exception):
-    """A setting that the app cannot start with; the message names the setting and the permitted values."""
+    """A setting prevents the start. The message names the setting and what it permits."""
 
 
 # ---- declarations: fields of dataclasses, each with the function that reads it
 
 
 def switch(name: str, *, default: bool) -> Any:
-    """A field that is on or off."""
+    """Returns a dataclass field for a setting that is on or off (or true or false)."""
     return _field(default, functools.partial(_switch, name=name, default=default))
 
 
 def number(name: str, *, default: int, least: int, most: int) -> Any:
-    """A field that is a whole number."""
+    """Returns a dataclass field for a whole number from `least` to `most`."""
     return _field(default, functools.partial(_number, name=name, default=default, least=least, most=most))
 
 
 def text(name: str, *, default: str = "", secret: bool = False) -> Any:
-    """A field that is any text. `repr()` leaves a secret out."""
+    """Returns a dataclass field for any text. `repr()` omits a secret."""
     return _field(default, lambda values: values.get(name, default), shown=not secret)
 
 
@@ -80,9 +80,9 @@ _THREADS: Final = min(32, (os.cpu_count() or 1) + 4)  # the worker's own default
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of this process. `threads` is the size of the worker's thread pool."""
+    """The settings of an app. `threads` is the size of the worker's thread pool."""
 
-    database_url: str = field(repr=False)  # a password may be part of it
+    database_url: str = field(repr=False)  # may contain a password
     services: tuple[str, ...]
     on_azure: bool
     timers: bool
@@ -97,21 +97,24 @@ class Settings:
     applicationinsights_authentication_string: str = text("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
     host: str = text("HOST", default="127.0.0.1")
     port: int = number("PORT", default=7071, least=0, most=65535)
-    values: Values = field(default_factory=dict, repr=False, compare=False)  # passwords may be among them
+    values: Values = field(default_factory=dict, repr=False, compare=False)  # may contain passwords
 
     def section(self, declared: type[S]) -> S:
-        """The settings that a service declares. Raises `SettingsError`."""
+        """Returns an instance of the dataclass `declared` with the values of its settings. Raises `SettingsError`."""
         return declared(**_read(declared, self.values))
 
 
 @functools.cache
 def current() -> Settings:
-    """The settings of this process, read once. `SETTINGS_FOLDER` names another folder for the two files."""
+    """Returns the settings of this process, read once. Raises `SettingsError`.
+
+    The environment variable `SETTINGS_FOLDER` names another folder for the two files.
+    """
     return load(os.environ, _folder())
 
 
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
-    """Settings from `environment` and the two files of `folder`. Raises `SettingsError`."""
+    """Returns the settings in `environment` and in the two files in `folder`. Raises `SettingsError`."""
     on_azure = bool(environment.get("WEBSITE_SITE_NAME", "").strip())
     values = _values(environment, folder, on_azure=on_azure)
     return Settings(
@@ -130,17 +133,17 @@ def _folder() -> Path:
 
 def _values(environment: Mapping[str, str], folder: Path, *, on_azure: bool) -> dict[str, str]:
     values: dict[str, str] = {}
-    # Local settings must not give the app a SQLite on Azure.
+    # On Azure, local settings must not make the app use SQLite.
     local = {} if on_azure else _local_values(folder / "local.settings.json")
     for source in (local, _dotenv(folder / ".env"), environment):
-        # Blanks are left out source by source: a blank value hides nothing.
+        # Blank values are dropped per source, so they do not hide values of a lower source.
         values |= {name: value.strip() for name, value in source.items() if value and value.strip()}
     return values
 
 
 def _dotenv(path: Path) -> dict[str, str | None]:
     try:
-        return dotenv_values(path, interpolate=False)  # a password may hold ${
+        return dotenv_values(path, interpolate=False)  # a password may contain ${
     except UnicodeDecodeError:
         raise SettingsError(f"{path.name} is not text in UTF-8.") from None
 
@@ -171,7 +174,7 @@ def _services(values: Values) -> tuple[str, ...]:
 def _database_url(values: Values, *, on_azure: bool) -> str:
     if url := values.get("DATABASE_URL"):
         return url
-    if on_azure:  # a file there is lost with its instance
+    if on_azure:  # a file is lost with the instance
         raise SettingsError(
             "DATABASE_URL is not set. On Azure it must be the ODBC connection string of the Azure SQL database "
             "(Azure portal, Connection strings, ODBC) or an mssql+pyodbc:// URL."
@@ -180,7 +183,7 @@ def _database_url(values: Values, *, on_azure: bool) -> str:
 
 
 def _timers(values: Values) -> bool:
-    """Whether timers can run: the host keeps their leases in storage; the development host sets TIMERS instead."""
+    """Returns whether timers can run: the host needs storage for their leases, the development host sets TIMERS."""
     has_storage = any(values.get(name) for name in ("AzureWebJobsStorage", "AzureWebJobsStorage__accountName"))
     return _switch(values, "TIMERS", default=has_storage)
 
@@ -192,34 +195,34 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """The web origins, in lower case, whose pages may call the development host besides its own; `*` alone is all."""
+    """The further web origins (in lower case) that may call the development host; `*` alone means all origins."""
 
     origins: tuple[str, ...] = ()
     credentials: bool = False
 
     @property
     def any_origin(self) -> bool:
-        """Whether pages of every origin may."""
+        """Whether every origin may call the development host."""
         return self.origins == ("*",)
 
     def allows(self, origin: str | None) -> bool:
-        """Whether requests of `origin` may be served; None is a request without `Origin`."""
+        """Returns whether requests of `origin` may be served; None means a request without `Origin`."""
         return self.any_origin or (origin is not None and origin.lower() in self.origins)
 
 
 def enable_timers() -> None:
-    """Makes the app register its timers although it has no storage, unless `TIMERS` is set.
+    """Sets `TIMERS=on` unless it is set, so that the app registers its timers without storage.
 
-    The development host calls it before `current()`: it runs timers itself. Raises `SettingsError`.
+    The development host, which runs timers itself, calls this before `current()`. Raises `SettingsError`.
     """
     if "TIMERS" not in load(os.environ, _folder()).values:
         os.environ["TIMERS"] = "on"
 
 
 def load_cors(folder: Path | None = None) -> Cors:
-    """`Host.CORS` and `Host.CORSCredentials` of the local.settings.json in `folder`. Raises `SettingsError`.
+    """Returns `Host.CORS` and `Host.CORSCredentials` of local.settings.json. Raises `SettingsError`.
 
-    Without `folder` the file is that of `current()`.
+    `folder` contains the file; by default it is the folder of `current()`.
     """
     host = _local_settings((folder or _folder()) / "local.settings.json").get("Host") or {}
     if not isinstance(host, dict):

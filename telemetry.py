@@ -1,7 +1,7 @@
-"""Traces and counts by OpenTelemetry, for Application Insights. Imported only where `TELEMETRY` is on.
+"""Traces and counters by OpenTelemetry, for Application Insights. Imported only if `TELEMETRY` is on.
 
-A span for every request, whose parent is the host's, and within it one for every statement: its text, which has
-parameters in place of values. Counters of errors by code, and of retries. The host exports the log lines, not this.
+Every request is a span below the host's span. Every statement is a span below its request, with the statement's text:
+placeholders, no values. Counters count errors and retries by code. Log lines are exported by the host, not here.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _INSTRUMENTATIONS: Final = (
     "urllib",
     "urllib3",
 )
-_SYSTEMS: Final = {"mssql": "microsoft.sql_server"}  # where OpenTelemetry's name is not SQLAlchemy's
-_SPAN: Final = "rollbook.span"  # where SQLAlchemy's execution of a statement keeps its span
+_SYSTEMS: Final = {"mssql": "microsoft.sql_server"}  # OpenTelemetry's names that differ from SQLAlchemy's
+_SPAN: Final = "rollbook.span"  # the attribute of SQLAlchemy's execution context that holds the span
 
 logger = logging.getLogger("rollbook")
 
 
 def start(configured: Settings) -> None:
-    """Exports to Application Insights. Without a connection string it logs a warning, and observes nothing.
+    """Starts the export to Application Insights. Without a connection string it only logs a warning.
 
-    Raises `SettingsError` where the exporter's package is missing.
+    Raises `SettingsError` if the exporter's package is not installed.
     """
     if not configured.applicationinsights_connection_string:
         logger.warning("TELEMETRY is on, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set: nothing is observed.")
@@ -66,7 +66,7 @@ def start(configured: Settings) -> None:
         connection_string=configured.applicationinsights_connection_string,
         credential=credential,
         sampling_ratio=1.0,  # its default keeps five traces a second
-        # A logger without log lines: the host exports those, and a second exporter would double them.
+        # A logger without log lines: the host exports them, so exporting them here would duplicate them.
         logger_name="rollbook.not-exported",
         instrumentation_options={name: {"enabled": False} for name in _INSTRUMENTATIONS},
         enable_live_metrics=False,
@@ -77,7 +77,7 @@ def start(configured: Settings) -> None:
 
 
 def _credential(authentication: str) -> Any:
-    """The managed identity of `ClientId=…;Authorization=AAD`, or None: the connection string's key authenticates."""
+    """Returns the managed identity of `ClientId=…;Authorization=AAD`; None to use the connection string's key."""
     pairs = dict(pair.split("=", 1) for pair in authentication.split(";") if "=" in pair)
     if pairs.get("Authorization") != "AAD":
         return None
@@ -87,7 +87,7 @@ def _credential(authentication: str) -> Any:
 
 
 def observe(tracer: Tracer, meter: Meter) -> Callable[[], None]:
-    """Records every request, statement, error and retry from now on; returns a function that ends it."""
+    """Starts recording requests, statements, errors and retries. Returns a function that stops the recording."""
     retries = meter.create_counter("rollbook.retries", description="Retries, by the code of their cause")
     listeners = _statement_listeners(tracer)
     for name, listener in listeners.items():
@@ -111,7 +111,7 @@ def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
     def observe_request(function: str, context: func.Context, work: Callable[[], Outcome]) -> Outcome:
         host = context.trace_context
         parent = propagator.extract({"traceparent": host.trace_parent or "", "tracestate": host.trace_state or ""})
-        # Internal, because the host reports the request itself. Own attribute names: the exporter drops standard ones.
+        # Internal, because the host reports the request too. Own attribute names: the exporter drops standard ones.
         with tracer.start_as_current_span(function, parent, SpanKind.INTERNAL) as span:
             response, code = work()
             span.set_attribute("rollbook.invocation_id", context.invocation_id)
@@ -127,7 +127,7 @@ def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
 
 
 def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
-    """Listeners by SQLAlchemy's names of events. They must not raise: that would hide the error being handled."""
+    """Returns listeners by SQLAlchemy event name. They must not raise, which would hide the error being handled."""
 
     def begin(connection: Connection, _cursor: Any, statement: str, _values: Any, execution: Any, _: bool) -> None:
         system = _SYSTEMS.get(connection.dialect.name, connection.dialect.name)
@@ -136,7 +136,7 @@ def _statement_listeners(tracer: Tracer) -> dict[str, Callable[..., None]]:
         execution.__dict__[_SPAN] = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def end(_connection: Connection, _cursor: Any, _statement: str, _values: Any, execution: Any, _: bool) -> None:
-        if (span := execution.__dict__.pop(_SPAN, None)) is not None:  # None: it began before `observe`
+        if (span := execution.__dict__.pop(_SPAN, None)) is not None:  # None: the statement began before `observe`
             span.end()
 
     def fail(context: ExceptionContext) -> None:
