@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: starts the development host on a new database and prints a table of what it does in how long.
+"""`python -m benchmarks`: starts the development host on a new database, measures it and prints a table.
 
-The server has core 0 and this client core 1, where there are two. Loopback only, bounded in time; the database is
-deleted at the end.
+If the machine has two cores, the server runs on core 0 and this client on core 1. Only loopback is used; the database
+is deleted at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ USERS = 100_000
 
 
 def main() -> None:
-    """Measures, printing each line as soon as it is known."""
+    """Runs all measurements and prints each result immediately."""
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n")
     print("| what | measured |\n|---|---|")
     _row("import of function_app, warm byte code", f"{_import_seconds():.2f} s")
@@ -58,15 +58,15 @@ def _pin(core: int) -> Callable[[], None] | None:
 
 
 def _import_seconds() -> float:
-    """The median of seven imports in new processes, as `python -X importtime` adds them up."""
+    """Returns the median of seven imports in new processes, as `python -X importtime` reports them."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(8):
             command = [sys.executable, "-X", "importtime", "-c", "import function_app"]
-            told = subprocess.run(
+            report = subprocess.run(
                 command, cwd=PROJECT, env=_environment(Path(folder)), capture_output=True, text=True, check=True
             ).stderr
-            seconds.append(int(re.findall(r"\| +(\d+) \| function_app$", told, re.MULTILINE)[0]) / 1e6)
+            seconds.append(int(re.findall(r"\| +(\d+) \| function_app$", report, re.MULTILINE)[0]) / 1e6)
     return statistics.median(seconds[1:])  # the first one may have compiled
 
 
@@ -90,17 +90,17 @@ def _server(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
         log.close()
 
 
-def _call(port: int, trigger: str, body: object) -> tuple[bytes, float]:
-    """The body of an answer and the milliseconds that it took."""
+def _call(port: int, endpoint: str, body: object) -> tuple[bytes, float]:
+    """Returns the body of the response and its duration in milliseconds."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     started = time.perf_counter()
-    connection.request("POST", f"/{trigger}", json.dumps(body))
+    connection.request("POST", f"/{endpoint}", json.dumps(body))
     response = connection.getresponse()
-    answer = response.read()
+    content = response.read()
     milliseconds = (time.perf_counter() - started) * 1e3
     connection.close()
-    assert response.status < 300, answer[:300]
-    return answer, milliseconds
+    assert response.status < 300, content[:300]
+    return content, milliseconds
 
 
 # ---- throughput
@@ -122,7 +122,7 @@ def _throughput(port: int) -> None:
         _measure(port, "get_users", lambda: bodies[next(turn) % len(bodies)], connections)
 
 
-def _measure(port: int, trigger: str, body: Callable[[], bytes], connections: int) -> None:
+def _measure(port: int, endpoint: str, body: Callable[[], bytes], connections: int) -> None:
     latencies: list[float] = []
 
     async def client(until: float) -> None:
@@ -130,7 +130,7 @@ def _measure(port: int, trigger: str, body: Callable[[], bytes], connections: in
         while (started := time.perf_counter()) < until:
             content = body()
             writer.write(
-                b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (trigger.encode(), len(content))
+                b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (endpoint.encode(), len(content))
             )
             writer.write(content)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -146,15 +146,15 @@ def _measure(port: int, trigger: str, body: Callable[[], bytes], connections: in
     asyncio.run(clients())
     latencies.sort()
     p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-    what = "a user created" if trigger == "create_user" else "a user read by user_id"
+    what = "a user created" if endpoint == "create_user" else "a user read by user_id"
     _row(f"{what}, concurrency {connections}", f"{len(latencies) / SECONDS:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
-# ---- much at once
+# ---- listings and bulk updates
 
 
 def _fill(database: Path, count: int) -> None:
-    """Stores users directly until there are `count`: 100,000 calls would take longer than what is measured."""
+    """Stores users directly until there are `count`: 100,000 calls would take longer than the measurement."""
     connection = sqlite3.connect(database, timeout=30)
     with connection:
         (have,) = connection.execute("SELECT COUNT(*) FROM users").fetchone()
@@ -167,13 +167,14 @@ def _fill(database: Path, count: int) -> None:
 
 
 def _listing(port: int, pid: int) -> None:
-    milliseconds, answer = [], b""
+    milliseconds, content = [], b""
     for _ in range(5):
-        answer, took = _call(port, "get_users", {})
+        content, took = _call(port, "get_users", {})
         milliseconds.append(took)
-    users = answer.count(b'"user_id"')
+    users = content.count(b'"user_id"')
     _row(
-        f"{users:,} users listed ({len(answer) / 1e6:.0f} MB), median of 5", f"{statistics.median(milliseconds):.0f} ms"
+        f"{users:,} users listed ({len(content) / 1e6:.0f} MB), median of 5",
+        f"{statistics.median(milliseconds):.0f} ms",
     )
     with contextlib.suppress(OSError):
         peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
@@ -192,9 +193,9 @@ def _slowest_small_read(port: int) -> float:
 
 
 def _bulk(port: int) -> None:
-    everyone: list[dict[str, Any]] = json.loads(_call(port, "get_users", {"is_active": True})[0])["users"]
+    users: list[dict[str, Any]] = json.loads(_call(port, "get_users", {"is_active": True})[0])["users"]
     for count in (1_000, 10_000):
-        ids = [user["user_id"] for user in everyone[-count:]]
+        ids = [user["user_id"] for user in users[-count:]]
         milliseconds = [
             _call(port, "update_user", {"user_ids": ids, "update_data": {"manager_id": MANAGERS[1 + turn % 2]}})[1]
             for turn in range(9)
@@ -206,7 +207,7 @@ def _bulk(port: int) -> None:
 
 
 def _spends() -> None:
-    """One spend that takes 10 lots, beside 1,000 stored transactions and beside 1,000,000: in turns, as in one run."""
+    """Measures spends of 10 lots with 1,000 and with 1,000,000 stored transactions, alternating between the two."""
     few: list[float] = []
     many: list[float] = []
     with contextlib.ExitStack() as stack:
@@ -219,8 +220,8 @@ def _spends() -> None:
             for port, took in zip(ports, (few, many), strict=True):
                 took.append(_call(port, "spend", {"points": 100})[1])
     shorter, longer = statistics.median(few), statistics.median(many)
-    _row("a spend of 10 lots beside 1,000 transactions, median of 95", f"{shorter:.1f} ms")
-    _row("the same beside 1,000,000 transactions", f"{longer:.1f} ms, {longer / shorter:.2f} times as long")
+    _row("a spend of 10 lots with 1,000 stored transactions, median of 95", f"{shorter:.1f} ms")
+    _row("the same with 1,000,000 stored transactions", f"{longer:.1f} ms, {longer / shorter:.2f} times as long")
 
 
 def _fill_ledger(database: Path, transactions: int) -> None:
