@@ -1,12 +1,12 @@
-# Everything here needs nothing but make and Python 3.11 or newer (on Debian with python3-venv).
+# Requires only make and Python 3.11 or newer (on Debian with python3-venv).
 
 PYTHON ?= python3
-# CI runs the checks in a second environment too: make check VENV=.venv-3.13 PYTHON=python3.13
+# CI also runs the checks in a second environment: make check VENV=.venv-3.13 PYTHON=python3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two test files at a time, but not over one SQL Server.
+# Two test files in parallel, except on a SQL Server, which all tests share.
 PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
-# Pins that still fit their range are kept; make lock UPGRADE=--upgrade replaces them all.
+# Pins within their range are kept; make lock UPGRADE=--upgrade replaces all of them.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 
 define STATIC
@@ -22,8 +22,8 @@ endef
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# glibc would take the largest response so far as the size from which on memory goes back to the system, and keep less
-# than that for every thread: 25 MB each after a listing of 100,000 users.
+# glibc raises this threshold to the size of the largest response so far, and each thread keeps smaller blocks instead of
+# returning them to the system: 25 MB per thread after a listing of 100,000 users.
 run: export MALLOC_MMAP_THRESHOLD_ ?= 1048576
 run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
 	@exec $(BIN)/python -m devhost
@@ -55,7 +55,7 @@ bench: $(VENV)/installed  ## measure this machine; benchmarks/README.md explains
 clean:  ## remove the environments and the caches; databases and settings stay
 	rm -rf .venv .venv-* .python_packages .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
-# The stamp is written last, so that an installation that was interrupted starts over.
+# The stamp is written last, so that an interrupted installation starts over.
 $(VENV)/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Rollbook needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)

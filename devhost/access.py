@@ -69,7 +69,7 @@ def cors_headers(access: Access, scheme: str, headers: Mapping[str, str]) -> Map
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return _NO_HEADERS
         raise AccessError(
-            "A page of another site led here; to open this address, paste it into the address bar: "
+            "The request comes from a page of another site; to open this address, paste it into the address bar: "
             "see docs/development-host.md."
         )
     if origin.lower() == f"{scheme}://{headers['host']}".lower():

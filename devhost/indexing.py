@@ -38,7 +38,7 @@ def read_route_prefix(host_json: Path) -> str:
         settings = json.loads(host_json.read_text("utf-8-sig")) if host_json.exists() else {}
         return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
     except (ValueError, AttributeError) as error:
-        raise HostJsonError(f"{host_json.name} is not what the host reads: {error}.") from error
+        raise HostJsonError(f"{host_json.name} cannot be read: {error}.") from error
 
 
 def index_functions(app: func.FunctionApp, route_prefix: str, app_settings: Mapping[str, str] | None = None) -> Index:

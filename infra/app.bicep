@@ -1,5 +1,5 @@
-// The app and everything it needs, in one resource group. Nothing here has a password or a key: the app authenticates
-// to storage, database and telemetry with its user-assigned identity. Checkov's own parser reads this file, which does
+// The app and its resources, in one resource group. There are no passwords and no keys: the app authenticates
+// to storage, database and telemetry with its user-assigned identity. Checkov parses this file too, and its parser does
 // not support all of Bicep: no typed arrays, no multi-line loops.
 
 @description('Region of every resource.')
@@ -117,8 +117,8 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     allowSharedKeyAccess: false
     allowCrossTenantReplication: false
     defaultToOAuthAuthentication: true
-    // The app itself, inside the subnet, should fetch the deployed package. Reports differ; docs/deploy.md says what to
-    // do where a deployment is rejected.
+    // The app itself, inside the subnet, should fetch the deployed package. Reports differ; see docs/deploy.md for a
+    // rejected deployment.
     networkAcls: {
       defaultAction: 'Deny'
       bypass: 'AzureServices'

@@ -76,8 +76,8 @@ def _secure_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
     odbc.setdefault("connectretrycount", "0")  # the driver's own retries respect neither budget nor transaction
     if unquote_odbc(odbc, "encrypt") not in ("yes", "mandatory", "strict"):
         raise SettingsError(
-            "DATABASE_URL says Encrypt=, and neither yes nor mandatory nor strict: connections to SQL Server are "
-            "always encrypted."
+            "DATABASE_URL says Encrypt= with another value than yes, mandatory or strict: connections to SQL Server "
+            "are always encrypted."
         )
     on_azure_sql = ".database.windows.net" in unquote_odbc(odbc, "server")
     if (on_azure or on_azure_sql) and unquote_odbc(odbc, "trustservercertificate") not in ("", "no"):
@@ -90,7 +90,7 @@ def _secure_odbc(odbc: dict[str, str], *, on_azure: bool) -> dict[str, str]:
         odbc.pop("trusted_connection", None)  # SQLAlchemy adds it to a URL without a user
     if unquote_odbc(odbc, "authentication") == "activedirectorydefault" and odbc.keys() & {"uid", "pwd"}:
         raise SettingsError(
-            "DATABASE_URL says Authentication=ActiveDirectoryDefault, which is the login of `az login`, and also a "
-            "user or a password: remove one of the two."
+            "DATABASE_URL says Authentication=ActiveDirectoryDefault (the login of `az login`) and also names a user "
+            "or a password: remove one of the two."
         )
     return odbc
