@@ -33,9 +33,9 @@ def connect(
 ) -> None:
     """Creates the engines for `database_url`, and SQLite's file if it is missing. Migrations create the tables.
 
-    A SQL Server is not contacted yet. The last three parameters apply only to SQL Server; both durations are in seconds.
-    Raises `SettingsError` for another engine, a file that cannot be opened as a database, a missing driver, and an
-    unencrypted connection.
+    A SQL Server is not contacted yet. The last three parameters apply only to SQL Server; both durations are in
+    seconds. Raises `SettingsError` for another engine, a file that cannot be opened as a database, a missing driver,
+    and an unencrypted connection.
     """
     global _database
     close()
