@@ -1,4 +1,4 @@
-"""Whether a response is one that the API's OpenAPI document describes: its status, code, headers and body."""
+"""A check that a response conforms to the OpenAPI document: its status, code, headers and body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.http.problems import MAX_VIOLATIONS, TITLES
 from domain.errors import RollbookError
 
 BODY_BYTES_MAX: Final = 300_000
-"""Of a larger success the body is not validated: its many records are like those of a small one."""
+"""Larger bodies of successes are not validated: their records are like those of small ones."""
 
 _BOUNDED_ERRORS: Final = {
     "properties": {"errors": {"maxItems": MAX_VIOLATIONS}, "more": {"minimum": 1}},
@@ -23,14 +23,14 @@ _BOUNDED_ERRORS: Final = {
 
 
 def subclasses(kind: type[RollbookError]) -> Iterator[type[RollbookError]]:
-    """Every imported subclass of a class of errors, those of subclasses included."""
+    """Yields every imported subclass of an error class, recursively."""
     for subclass in kind.__subclasses__():
         yield subclass
         yield from subclasses(subclass)
 
 
 def follow(document: Mapping[str, Any], node: Any) -> Any:
-    """A node of the document, or what it refers to."""
+    """Returns a node of the document, or the node that it refers to."""
     while "$ref" in node:
         target: Any = document
         for key in node["$ref"].removeprefix("#/").split("/"):
@@ -40,12 +40,12 @@ def follow(document: Mapping[str, Any], node: Any) -> Any:
 
 
 def validator(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Draft202012Validator:
-    """A validator of a schema of the document."""
+    """Returns a validator for a schema of the document."""
     return Draft202012Validator({**schema, "components": document["components"]}, validate_formats=True)
 
 
 def _closed(node: Any) -> Any:
-    """A schema whose objects have no key but those that it names: the document lets responses get more, later."""
+    """Returns a schema that forbids keys that it does not name; the document permits them for later releases."""
     if isinstance(node, dict):
         closed = {key: _closed(inner) for key, inner in node.items()}
         return {"additionalProperties": False, **closed} if node.get("type") == "object" else closed
@@ -53,7 +53,7 @@ def _closed(node: Any) -> Any:
 
 
 def _closed_problem(problem: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a problem with the members that its codes declare, each present with its code and with no other."""
+    """Returns the schema of a problem with the members of its codes; each requires its code, and no other has it."""
     members = {name: member for name, member in schema["allOf"][1]["properties"].items() if name != "type"}
     rules = [
         {
@@ -69,9 +69,9 @@ def _closed_problem(problem: Mapping[str, Any], schema: Mapping[str, Any]) -> di
 
 
 class Conformance:
-    """Checks that responses are as an OpenAPI document describes them, and have nothing else.
+    """Checks that responses conform to an OpenAPI document and have no undescribed content.
 
-    A response of an operation that the document does not have is not checked.
+    Responses of operations that are not in the document are not checked.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Conformance:
         self._validator = functools.cache(self._make_validator)
 
     def check(self, response: httpx.Response) -> None:
-        """Raises AssertionError where the response is not one of those described. Reads the body."""
+        """Reads the response. Raises `AssertionError` if it does not conform."""
         method, path = response.request.method, response.request.url.path
         operation = self.document["paths"].get(path, {}).get(method.lower())
         if operation is None:

@@ -1,6 +1,6 @@
-"""A server of the real app in this process, a database of its own for every test, and an eye on every statement.
+"""A server of the real app in this process, a separate database per test, and checks of statements and responses.
 
-Every answer that a test gets from that server is checked against the API's description.
+Every statement is compiled for SQL Server; every response of the server is checked against the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 
 from api import SERVICES, load_services
 
-# Before the app is imported: no developer's own settings or database may reach a test, and no test may change them.
+# Before the app is imported: tests must not use a developer's settings or database.
 _FOLDER = tempfile.mkdtemp(prefix="rollbook-")
 atexit.register(shutil.rmtree, _FOLDER)
 os.environ |= {
-    "SETTINGS_FOLDER": _FOLDER,  # without local.settings.json and .env, here and in every program that a test starts
+    "SETTINGS_FOLDER": _FOLDER,  # has no local.settings.json and no .env; programs that tests start inherit it
     "DATABASE_URL": f"sqlite:///{_FOLDER}/imported.db",
     "SERVICES": ",".join(SERVICES),
     "PAN_HOLDER_CHECK": "on",
@@ -71,7 +71,7 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
 PROJECT = Path(__file__).resolve().parent.parent
 BRANCHES = migration_branches(service.name for service in load_services(SERVICES))
 
-# A deadline would fail tests on a busy machine; the same examples every time make a failure repeatable.
+# Without a deadline, because machines may be busy; derandomized, so that failures are repeatable.
 hypothesis_settings.register_profile("rollbook", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("rollbook")
 
@@ -83,32 +83,32 @@ class Api:
         self.client = client
         self._numbers = iter(range(6_000_000_000, 10_000_000_000))
 
-    def post(self, trigger: str, body: Any = None, **options: Any) -> httpx.Response:
-        """Calls a trigger with a JSON body, or with `content=` and `headers=` as they are."""
+    def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
+        """Calls an endpoint with a JSON body, or with httpx's `content=` and `headers=`."""
         if body is not None:
             options["json"] = body
-        return self.client.post(f"/{trigger}", **options)
+        return self.client.post(f"/{route}", **options)
 
     def new_user(self, **fields: Any) -> dict[str, Any]:
-        """A body for create_user with a number that no other has."""
+        """Returns a body for create_user with an unused number."""
         return {"full_name": "Asha Rao", "mob_num": str(next(self._numbers)), "pan_num": "ABCPE1234F", **fields}
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """The record of a user who was just created."""
+        """Creates a user and returns the record."""
         response = self.post("create_user", self.new_user(**fields))
         assert response.status_code == 201, response.text
         user: dict[str, Any] = response.json()["user"]
         return user
 
     def get(self, **filters: Any) -> list[dict[str, Any]]:
-        """The records that match, in order."""
+        """Returns the matching records, in order."""
         response = self.post("get_users", filters)
         assert response.status_code == 200, response.text
         users: list[dict[str, Any]] = response.json()["users"]
         return users
 
     def update(self, user_ids: list[str], **update_data: Any) -> httpx.Response:
-        """The response to an update."""
+        """Returns the response to an update."""
         return self.post("update_user", {"user_ids": user_ids, "update_data": update_data})
 
 
@@ -120,7 +120,7 @@ def endpoints() -> list[Endpoint]:
 
 @pytest.fixture(scope="session")
 def conformance() -> Conformance:
-    """What checks every answer that a test gets over HTTP against the description of every service."""
+    """The check of every HTTP response against the OpenAPI document of all services."""
     return Conformance(build_document(endpoints()))
 
 
@@ -143,7 +143,7 @@ def _client(conformance: Conformance) -> Iterator[httpx.Client]:
             limits=limits,
             verify=False,  # noqa: S501 - plain HTTP
             trust_env=False,
-            event_hooks={"response": [conformance.check]},  # in the thread of whoever calls
+            event_hooks={"response": [conformance.check]},  # runs in the calling thread
         ) as client:
             yield client
         server.should_exit = True
@@ -224,7 +224,7 @@ def api(_client: httpx.Client, app_database: None) -> Api:
 
 @pytest.fixture
 def stored(app_database: None) -> Callable[..., list[tuple[Any, ...]]]:
-    """A function that answers columns of all stored versions, in the order of their rows."""
+    """A function that returns columns of all stored versions, in the order of their rows."""
 
     def select_columns(*columns: str) -> list[tuple[Any, ...]]:
         with connections.reading() as connection:
@@ -236,7 +236,7 @@ def stored(app_database: None) -> Callable[..., list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def store_users(app_database: None) -> Callable[[int, str | None], list[str]]:
-    """A function that stores users without the API, where thousands of calls would take longer than what is tested."""
+    """A function that stores users directly, for tests that need thousands of them."""
     numbers = iter(range(7_000_000_000, 10_000_000_000))
 
     def store(count: int, manager_id: str | None) -> list[str]:
@@ -252,7 +252,7 @@ def store_users(app_database: None) -> Callable[[int, str | None], list[str]]:
 
 @pytest.fixture
 def statements() -> Iterator[list[str]]:
-    """The statements that were executed, in their order, BEGIN and COMMIT aside."""
+    """The executed statements in order, without BEGIN and COMMIT."""
     executed: list[str] = []
 
     def record(*arguments: Any) -> None:
@@ -265,7 +265,7 @@ def statements() -> Iterator[list[str]]:
 
 @pytest.fixture
 def count_statements(statements: list[str]) -> Callable[[], int]:
-    """A function that answers how many statements were executed since its last call."""
+    """A function that returns the number of statements executed since its last call."""
 
     def count() -> int:
         number = len(statements)
@@ -277,7 +277,7 @@ def count_statements(statements: list[str]) -> Callable[[], int]:
 
 @pytest.fixture
 def plans(database_file: Path) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
-    """A function that makes a call and answers the steps of the plans of the statements that it cost."""
+    """A function that makes a call and returns the steps of the query plans of its statements."""
     executed: list[tuple[str, Any]] = []
 
     def record(*arguments: Any) -> None:
@@ -320,7 +320,7 @@ def _every_statement_compiles_for_sql_server() -> Iterator[None]:
             is_values = isinstance(statement, Insert) and statement.select is None
             text = str(statement.compile(dialect=_SQL_SERVER, column_keys=list(given) if is_values else None))
             check_tsql(text)
-        except Exception as error:  # noqa: BLE001 - raised in a server's thread, told in the test's
+        except Exception as error:  # noqa: BLE001 - raised in a server's thread, reported in the test's
             failures.append(f"{type(error).__name__}: {error}")
 
     event.listen(Engine, "before_execute", compile_too)
@@ -331,25 +331,25 @@ def _every_statement_compiles_for_sql_server() -> Iterator[None]:
 
 @pytest.fixture
 def unknown_id() -> str:
-    """A UUID that belongs to nobody."""
+    """A UUID that belongs to no user and no manager."""
     return str(uuid.uuid4())
 
 
 @pytest.fixture
 def managers() -> list[str]:
-    """The ids of the four active managers of the seed."""
+    """The ids of the four active seeded managers."""
     return [str(manager["manager_id"]) for manager in SEED_MANAGERS if manager["is_active"]]
 
 
 @pytest.fixture
 def retired_manager() -> str:
-    """The id of the manager of the seed who is not active."""
+    """The id of the inactive seeded manager."""
     return next(str(manager["manager_id"]) for manager in SEED_MANAGERS if not manager["is_active"])
 
 
 @pytest.fixture
 def errors_of() -> Callable[[httpx.Response], list[tuple[str, str]]]:
-    """A function that answers the pointers and codes of a problem, sorted."""
+    """A function that returns the sorted pointers and codes of a problem."""
 
     def errors(response: httpx.Response) -> list[tuple[str, str]]:
         assert response.headers["content-type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""The development host as a process of its own."""
+"""The development host as a separate process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpx
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
-PATIENCE: Final = 60
-"""Seconds until a wait fails."""
+WAIT_SECONDS: Final = 60
+"""Seconds after which a wait fails."""
 
 SETTINGS = {
     "SERVICES": "users",
@@ -38,14 +38,14 @@ _numbers = itertools.count(6_000_000_000)
 
 
 def new_user(**fields: Any) -> dict[str, Any]:
-    """A body for create_user with a number that no other has."""
+    """Returns a body for create_user with an unused number."""
     return {"full_name": "Asha Rao", "mob_num": str(next(_numbers)), "pan_num": "ABCPE1234F", **fields}
 
 
 @contextmanager
 def killing_if_stuck(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kills the program when a block that reads its output takes too long: reading has no timeout."""
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    """Kills the program if the block takes too long: reading its output has no timeout."""
+    watchdog = threading.Timer(WAIT_SECONDS, process.kill)
     watchdog.start()
     try:
         yield
@@ -55,7 +55,7 @@ def killing_if_stuck(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 class Program:
-    """A development host that runs, and a client of it."""
+    """A running development host, and a client of it."""
 
     def __init__(self, process: subprocess.Popen[str], log_file: Path, client: httpx.Client) -> None:
         assert process.stdout is not None
@@ -74,7 +74,7 @@ class Program:
 
     @property
     def log(self) -> str:
-        """All that was written to stderr."""
+        """Everything written to stderr so far."""
         return self.log_file.read_text("utf-8")
 
     def post(self, function: str, body: object) -> httpx.Response:
@@ -82,7 +82,7 @@ class Program:
         return self.client.post(self.urls[function], json=body)
 
     def end(self, number: signal.Signals) -> int:
-        """The exit code after a signal; the rest of the output is in `printed`."""
+        """Sends a signal and returns the exit code; the rest of the output is added to `printed`."""
         self.process.send_signal(number)
         with killing_if_stuck(self.process):
             self.printed += self.stdout.read()
@@ -90,9 +90,9 @@ class Program:
 
 
 def environment(folder: Path, settings: dict[str, str], project: Path = PROJECT) -> dict[str, str]:
-    """The variables of a program whose database is in `folder` unless `settings` names another.
+    """Returns the environment of a program, whose database is in `folder` unless `settings` has another.
 
-    It reads the local settings of another project, but never those of this one.
+    The program reads local settings in files only if `project` is another project than this one.
     """
     own = {"DATABASE_URL": f"sqlite:///{folder}/x.db"}
     if project != PROJECT:
@@ -102,11 +102,11 @@ def environment(folder: Path, settings: dict[str, str], project: Path = PROJECT)
 
 @contextmanager
 def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[Program]:
-    """The program, which has printed its functions; it ends with the block."""
+    """Yields a program that has printed its functions, and kills it at the end of the block."""
     log_file = folder / "stderr.txt"
     with (
         log_file.open("w") as log,
-        httpx.Client(timeout=PATIENCE, verify=False, trust_env=False) as client,  # noqa: S501 - plain HTTP
+        httpx.Client(timeout=WAIT_SECONDS, verify=False, trust_env=False) as client,  # noqa: S501 - plain HTTP
         subprocess.Popen(
             [sys.executable, "-m", "devhost"],
             cwd=project,
@@ -123,19 +123,19 @@ def running(folder: Path, project: Path = PROJECT, **settings: str) -> Iterator[
 
 
 def unexpected(log: str) -> list[str]:
-    """The lines of a log that are not those of requests."""
+    """Returns the lines of a log that are not lines of requests."""
     return [line for line in log.splitlines() if not LOG_LINE.fullmatch(line)]
 
 
-def refused_start(environment: Mapping[str, str], *arguments: str, project: Path = PROJECT) -> str:
-    """The single line that `python -m devhost` prints when it cannot start."""
+def start_error(environment: Mapping[str, str], *arguments: str, project: Path = PROJECT) -> str:
+    """Returns the single line that `python -m devhost` prints when it cannot start."""
     done = subprocess.run(
         [sys.executable, "-m", "devhost", *arguments],
         cwd=project,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 1

@@ -17,14 +17,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, environment, new_user, refused_start, running
+from tests.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, environment, new_user, running, start_error
 
 ENDPOINTS = ["create_user", "delete_user", "get_users", "update_user"]
 
 
 def failed_start(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
     """The one line with which the program does not start."""
-    return refused_start(environment(folder, settings, project), *arguments, project=project)
+    return start_error(environment(folder, settings, project), *arguments, project=project)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_help_describes_the_options(tmp_path: Path) -> None:
         env=environment(tmp_path, {"HOST": "127.0.0.9", "PORT": "8099"}),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=True,
     )
     assert "usage: python -m devhost" in done.stdout

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.programs import PATIENCE, Program, new_user, running, unexpected
+from tests.programs import WAIT_SECONDS, Program, new_user, running, unexpected
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -55,11 +55,11 @@ def test_a_request_in_progress_at_a_signal_is_completed(tmp_path: Path) -> None:
     lock = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     with (
         closing(lock),
-        running(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/x.db?timeout={PATIENCE}") as program,
+        running(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/x.db?timeout={WAIT_SECONDS}") as program,
     ):
         url = httpx.URL(program.urls["create_user"])
         lock.execute("BEGIN IMMEDIATE")  # a writer has to wait
-        with closing(http.client.HTTPConnection(url.host, url.port or 0, timeout=PATIENCE)) as connection:
+        with closing(http.client.HTTPConnection(url.host, url.port or 0, timeout=WAIT_SECONDS)) as connection:
             connection.request("POST", url.path, json.dumps(new_user()))
             for _ in range(3):  # behind it in the program's queue: when they are served, it has been taken up
                 assert program.post("get_users", {}).json() == {"users": []}
@@ -69,17 +69,17 @@ def test_a_request_in_progress_at_a_signal_is_completed(tmp_path: Path) -> None:
             response = connection.getresponse()
             assert response.status == 201
             user_id = json.loads(response.read())["user_id"]
-        assert program.process.wait(PATIENCE) == 0
+        assert program.process.wait(WAIT_SECONDS) == 0
         assert rows(tmp_path, "SELECT user_id FROM users") == [(user_id,)]
         assert unexpected(program.log) == []
 
 
 def wait_until_it_stops_listening(host: str, port: int) -> None:
     """Returns when connections fail."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         try:
-            socket.create_connection((host, port), timeout=PATIENCE).close()
+            socket.create_connection((host, port), timeout=WAIT_SECONDS).close()
         except ConnectionRefusedError:
             return
         except ConnectionResetError:  # it stopped listening between the two
@@ -135,9 +135,9 @@ def end_while_writing(
         ]
         versions: list[Version | None] = []
         while len(versions) < 200 and None not in versions:
-            versions.append(reported.get(timeout=PATIENCE))
+            versions.append(reported.get(timeout=WAIT_SECONDS))
         exit_code = program.end(number)
-        errors = [error for writer in writers if (error := writer.exception(PATIENCE)) is not None]
+        errors = [error for writer in writers if (error := writer.exception(WAIT_SECONDS)) is not None]
         if number != signal.SIGKILL:
             assert unexpected(program.log) == []
     versions += [reported.get() for _ in range(reported.qsize())]

@@ -19,7 +19,7 @@ from devhost import timers
 from devhost.functions import Function
 from devhost.schedules import parse_schedule
 from devhost.timers import Timer, run_timer
-from tests.programs import PATIENCE, PROJECT, Program, running
+from tests.programs import PROJECT, WAIT_SECONDS, Program, running
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             await scenario(clock)
             clock.open.set()
             clock.stopping.set()
-            await asyncio.wait_for(task, PATIENCE)
+            await asyncio.wait_for(task, WAIT_SECONDS)
 
         asyncio.run(run())
 
@@ -217,7 +217,7 @@ def notes(project: Path, name: str) -> list[dict[str, Any]]:
 
 def wait_for(project: Path, name: str, count: int) -> None:
     """Returns when the timer of this name has written `count` notes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while len(notes(project, name)) < count:
         assert time.monotonic() < deadline, name
         time.sleep(0.05)
@@ -227,7 +227,7 @@ def stop(program: Program, project: Path) -> None:
     """Ends the program while the yearly timer is still running."""
     program.process.send_signal(signal.SIGTERM)
     (project / "stopping").touch()
-    assert program.process.wait(PATIENCE) == 0
+    assert program.process.wait(WAIT_SECONDS) == 0
 
 
 def test_timers_of_a_program_run_beside_its_requests(timer_project: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from tests.programs import PATIENCE, PROJECT, environment, killing_if_stuck
+from tests.programs import PROJECT, WAIT_SECONDS, environment, killing_if_stuck
 
 SETTINGS: Final = {"SERVICES": "users,points", "POINTS_ALLOW_FLUSH": "on", "API_DOCS": "off", "HEALTH_CHECK": "on"}
 THREADS: Final = 4
@@ -67,7 +67,7 @@ class Runtime:
 
     def send(self, request: httpx.Request) -> Response:
         """Sends a request and waits for the response."""
-        return self.submit(request, str(uuid.uuid4())).result(PATIENCE)
+        return self.submit(request, str(uuid.uuid4())).result(WAIT_SECONDS)
 
     def stop(self) -> None:
         """Kills the process, in whatever state it is."""

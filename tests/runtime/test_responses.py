@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from api.http.requests import BODY_LIMIT
-from tests.programs import LOG_LINE, PATIENCE, Program
+from tests.programs import LOG_LINE, WAIT_SECONDS, Program
 from tests.runtime.process import Response, Runtime
 
 MANAGERS: Final = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 6)]
@@ -187,7 +187,7 @@ def test_the_instance_of_a_problem_is_the_invocation_id_of_the_host(
     runtime: Runtime, request_for: Callable[..., httpx.Request]
 ) -> None:
     invocation_id = str(uuid.uuid4())
-    response = runtime.submit(request_for("POST", "/spend", json={"points": 0}), invocation_id).result(PATIENCE)
+    response = runtime.submit(request_for("POST", "/spend", json={"points": 0}), invocation_id).result(WAIT_SECONDS)
     assert (response.status, json.loads(response.body)["instance"]) == (400, invocation_id)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tests.programs import PATIENCE, Program
+from tests.programs import WAIT_SECONDS, Program
 from tests.runtime.process import THREADS, Response, Runtime, running_worker
 
 
@@ -58,10 +58,10 @@ def test_requests_run_on_as_many_threads_as_the_setting_says(
     with closing(sqlite3.connect(runtime.folder / "x.db", isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")  # writers wait from now on
         writers = [submit("POST", "/flushDB") for _ in range(THREADS - 1)]
-        assert submit("GET", "/balance").result(PATIENCE).status == 200
+        assert submit("GET", "/balance").result(WAIT_SECONDS).status == 200
         assert not [writer for writer in writers if writer.done()]
         writers.append(submit("POST", "/flushDB"))
         reader = submit("GET", "/balance")
         assert not wait([reader], timeout=0.2).done
         database.execute("ROLLBACK")
-    assert [response.result(PATIENCE).status for response in (*writers, reader)] == [200] * (THREADS + 1)
+    assert [response.result(WAIT_SECONDS).status for response in (*writers, reader)] == [200] * (THREADS + 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from tests.programs import PATIENCE
+from tests.programs import WAIT_SECONDS
 
 DRIVER_NAME: Final = "ODBC Driver 18 for SQL Server"
 ENCRYPT_ON: Final = 1
@@ -85,7 +85,7 @@ class HangingUp:
             except OSError:  # shut down
                 return
             with client, suppress(OSError):  # the client went first
-                client.settimeout(PATIENCE)
+                client.settimeout(WAIT_SECONDS)
                 self.encryption.append(self._read_encryption(client))
 
     def _read_encryption(self, client: socket.socket) -> int:

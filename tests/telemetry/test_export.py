@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import LOG_LINE, PATIENCE, PROJECT, Program, running
+from tests.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, running
 from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE
 
 pytestmark = pytest.mark.slow  # processes
@@ -45,7 +45,7 @@ def _imported(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess
         env={**own, **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=True,
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.programs import PATIENCE, Program, running, unexpected
+from tests.programs import WAIT_SECONDS, Program, running, unexpected
 from tests.support.threads import at_once
 
 pytestmark = pytest.mark.slow  # processes and threads at work for seconds
@@ -125,7 +125,7 @@ def _checking_all_the_time(database_file: Path) -> Iterator[Books]:
             yield books
         finally:
             done.set()
-        assert checker.result(PATIENCE) >= 3
+        assert checker.result(WAIT_SECONDS) >= 3
 
 
 # ---- in one process
@@ -233,7 +233,9 @@ def test_a_flush_amid_adds_and_spends_leaves_the_books_right(api: Any, database_
 @contextmanager
 def _points_program(folder: Path, database_file: Path) -> Iterator[Program]:
     folder.mkdir(exist_ok=True)
-    with running(folder, SERVICES="points", DATABASE_URL=f"sqlite:///{database_file}?timeout={PATIENCE}") as program:
+    with running(
+        folder, SERVICES="points", DATABASE_URL=f"sqlite:///{database_file}?timeout={WAIT_SECONDS}"
+    ) as program:
         yield program
 
 
@@ -297,10 +299,10 @@ def test_a_kill_amid_adds_and_spends_loses_nothing_that_was_confirmed(tmp_path: 
         writers: list[Future[None]] = [
             pool.submit(_write_on, program, number, received, accepted) for number in range(4)
         ]
-        assert all(accepted.get(timeout=PATIENCE) for _ in range(200))
+        assert all(accepted.get(timeout=WAIT_SECONDS) for _ in range(200))
         assert program.end(signal.SIGKILL) == -signal.SIGKILL
         for writer in writers:
-            writer.result(PATIENCE)
+            writer.result(WAIT_SECONDS)
     with _points_program(tmp_path, database_file) as program:
         with _books(database_file) as books:
             books.check()

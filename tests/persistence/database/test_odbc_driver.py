@@ -18,7 +18,7 @@ import pytest
 
 from persistence.database.connections import connect, reading
 from persistence.database.errors import TransientError
-from tests.programs import PATIENCE, PROJECT, refused_start
+from tests.programs import PROJECT, WAIT_SECONDS, start_error
 from tests.support.odbc import (
     DRIVER_NAME,
     ENCRYPT_ON,
@@ -41,7 +41,7 @@ class Program:
         self.client = client
         assert process.stdout is not None
         self.printed = ""
-        watchdog = threading.Timer(PATIENCE, process.kill)  # reading has no timeout
+        watchdog = threading.Timer(WAIT_SECONDS, process.kill)  # reading has no timeout
         watchdog.start()
         try:
             for line in process.stdout:
@@ -101,7 +101,7 @@ def serving(installed: dict[str, str], tmp_path: Path) -> Iterator[Callable[[int
     """A function that starts the app over the database at a port."""
     log_file = tmp_path / "stderr.txt"
     processes: list[subprocess.Popen[str]] = []
-    with log_file.open("w") as log, httpx.Client(timeout=PATIENCE, verify=False, trust_env=False) as client:  # noqa: S501
+    with log_file.open("w") as log, httpx.Client(timeout=WAIT_SECONDS, verify=False, trust_env=False) as client:  # noqa: S501
 
         def start(port: int) -> Program:
             keywords = {**SECRETS, "Server": f"tcp:{SECRETS['Server']},{port}"}
@@ -122,7 +122,7 @@ def serving(installed: dict[str, str], tmp_path: Path) -> Iterator[Callable[[int
             for process in processes:
                 process.terminate()
                 try:
-                    process.communicate(timeout=PATIENCE)
+                    process.communicate(timeout=WAIT_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.communicate()
@@ -142,7 +142,7 @@ def test_the_driver_is_listed_and_can_be_called(installed: dict[str, str]) -> No
         env={**os.environ, **installed},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=True,
     )
     drivers, state, message = json.loads(done.stdout)
@@ -169,7 +169,7 @@ def test_a_server_that_hangs_up_is_a_503_within_the_budget(
 
 
 def test_a_driver_that_is_not_installed_is_one_sentence(installed: dict[str, str]) -> None:
-    line = refused_start(_environment(installed, connection_string(Driver="{ODBC Driver 99}", **SECRETS)))
+    line = start_error(_environment(installed, connection_string(Driver="{ODBC Driver 99}", **SECRETS)))
     assert line.startswith("Cannot start: DATABASE_URL names the driver 'ODBC Driver 99', which is not installed")
     for value in (*SECRETS.values(), "pass;w"):
         assert value not in line
