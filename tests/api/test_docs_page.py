@@ -159,7 +159,7 @@ class Visit:
         self.page.goto(f"{self.host}/docs")
 
     def use_key(self, key: str) -> None:
-        """Types a function key and presses the button; returns when the previous list has been replaced."""
+        """Enters a function key; returns when the previous list has been replaced."""
         self.page.evaluate("document.querySelectorAll('.opblock').forEach(block => block.dataset.old = '')")
         self.page.get_by_label("Function key").fill(key)
         with self.page.expect_response("**/openapi.json"):
@@ -197,11 +197,11 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Browser, host: str) -> Iterator[Visit]:
-    """A visit without failures, during which no other host gets a request."""
+    """A visit that must have no failures and no requests to other hosts."""
     with browser.new_context() as context:
         visit = Visit(context.new_page(), host)
         yield visit
-        visit.page.evaluate("new Promise(done => setTimeout(done, 50))")  # for events that are still on their way here
+        visit.page.evaluate("new Promise(done => setTimeout(done, 50))")  # waits for pending events
         assert visit.failures == []
 
 

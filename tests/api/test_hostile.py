@@ -1,4 +1,4 @@
-"""No body causes a 500, however it was made."""
+"""No body causes a 500."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only place of these tests that imports the app: where a module or a name moves, it is changed here alone."""
+"""The only module of these tests that imports the app: a moved module or name is changed only here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import json, function_app
 functions = {str(function.get_function_name()): function for function in function_app.app.get_functions()}
 print(json.dumps({name: json.loads(function.get_function_json())["bindings"] for name, function in functions.items()}))
 """
-"""A program that prints the bindings of each function of the app as the worker indexes it."""
+"""A program that prints the bindings of each function, as the worker indexes them."""
 
 
 observe: Final = telemetry.observe
 
 
 def forget_probes() -> None:
-    """Makes the next health check of the database the first one."""
+    """Removes the results of earlier health checks."""
     health._last_probe = None
 
 
 def connect_with_short_lock_timeout(database_file: Path) -> None:
-    """Connects the app to its file again; now a locked database is reported at once."""
+    """Reconnects the app to its file with a short lock timeout."""
     connections.connect(f"sqlite:///{database_file}?timeout=0.1", threads=8)

@@ -1,4 +1,4 @@
-"""What the tables of requests are made of."""
+"""The elements of the tables of requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_GIVEN: Any = object()
 
 @dataclass(frozen=True)
 class Call:
-    """A request. A string `$name` in `body` or `path` stands for what an earlier call of the scenario saved."""
+    """A request. A string `$name` in `body` or `path` is replaced by the value that an earlier call saved."""
 
     method: str
     path: str
@@ -37,14 +37,14 @@ class Sql:
 
 @dataclass(frozen=True)
 class Lock:
-    """Another program begins to write, or ends it."""
+    """Another program begins a write transaction, or ends it."""
 
     held: bool
 
 
 @dataclass(frozen=True)
 class ForgetProbes:
-    """The next health check of the database is the first one."""
+    """Removes the results of earlier health checks."""
 
 
 Step = Call | Sql | Lock | ForgetProbes
@@ -52,7 +52,7 @@ Scenarios = Mapping[str, Sequence[Step]]
 
 
 def post(path: str, body: Any = _NOT_GIVEN, /, **options: Any) -> Call:
-    """A POST with a JSON body, or with `content=` as it is."""
+    """Returns a POST with a JSON body, or with raw `content=`."""
     return Call("POST", f"/{path}", body, **options)
 
 
@@ -62,5 +62,5 @@ def get(path: str, **options: Any) -> Call:
 
 
 def keyed(call: Call, *keys: str) -> Call:
-    """The call with an idempotency key, or with several."""
+    """Returns the call with one or more idempotency keys."""
     return Call(call.method, call.path, call.body, call.content, [("Idempotency-Key", key) for key in keys], call.save)

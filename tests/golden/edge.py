@@ -1,4 +1,4 @@
-"""Requests that no service sees, or that any of them could get: hostile bodies, routes, health, a failing database."""
+"""Requests that concern all services or none: hostile bodies, routes, health, a failing database."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ SCENARIOS: Scenarios = {**HOSTILE, **ROUTES, **FAULTS}
 
 
 class HostWith(NamedTuple):
-    """A development host with other settings, and requests to it: only what is seen from outside is recorded."""
+    """A development host with other settings, and requests to it. Only responses and logs are recorded."""
 
     settings: Mapping[str, str]
     calls: list[Call]

@@ -1,4 +1,4 @@
-"""What a request causes: its response, its log lines and its statements, without what differs from run to run."""
+"""The effects of a request: response, log lines and statements, without values that differ between runs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z"
 _VOLATILE: Final = re.compile(f"(?P<uuid>{_UUID})|(?P<time>{_TIME})")
 _KNOWN_UUIDS: Final = ("11111111-", "99999999-")
-"""How the ids that the tables of requests name begin."""
+"""The prefixes of ids in the tables of requests."""
 _LEFT_OUT: Final = {"date", "server", "content-length"}
 _TRANSACTION: Final = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT")
 
 Statement = tuple[str, str]
-"""A text on SQLite, and on SQL Server; the latter is empty for what the driver executes by itself."""
+"""A statement's text on SQLite and on SQL Server; the latter is empty for statements of the driver itself."""
 
 
 class Masks:
@@ -43,14 +43,14 @@ class Masks:
         self._counts: dict[str, int] = {}
 
     def name(self, kind: str, value: str) -> str:
-        """The placeholder of a value."""
+        """Returns the placeholder of a value."""
         if value not in self._names:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             self._names[value] = f"<{kind} {self._counts[kind]}>"
         return self._names[value]
 
     def text(self, text: str) -> str:
-        """The text with its ids and times replaced."""
+        """Returns the text with placeholders for ids and times."""
         return _VOLATILE.sub(self._replace, text)
 
     def _replace(self, match: re.Match[str]) -> str:
@@ -61,7 +61,7 @@ class Masks:
         return self.name("time", value) if is_now else value
 
     def json(self, value: Any) -> Any:
-        """A body without what is not recorded."""
+        """Returns a body without the parts that are not recorded."""
         if isinstance(value, dict):
             return {
                 self.text(key): self._member(key, inner)
@@ -94,7 +94,7 @@ def _for_sql_server(statement: ClauseElement, given: Any) -> str:
 
 @contextmanager
 def statements() -> Iterator[list[Statement]]:
-    """What is executed on connections that are made meanwhile, BEGIN, COMMIT and ROLLBACK included."""
+    """Yields the list of executed statements of new connections, including BEGIN, COMMIT and ROLLBACK."""
     executed: list[Statement] = []
     compiled = threading.local()
 
@@ -133,7 +133,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def log_lines() -> Iterator[list[str]]:
-    """What the app logs meanwhile."""
+    """Yields the list of lines that the app logs."""
     logger, handler = logging.getLogger("rollbook"), _Lines()
     before = logger.level
     logger.addHandler(handler)
@@ -146,14 +146,14 @@ def log_lines() -> Iterator[list[str]]:
 
 
 def mask_log_line(line: str) -> str:
-    """A log line without milliseconds, frames and the id of the invocation."""
+    """Returns a log line without milliseconds, frames and invocation id."""
     line = re.sub(r"\d+\.\d ms", "# ms", line)
     line = re.sub(r"^(\w+ \w+ error \S+ \S+) .+ (\S+)$", r"\1 <frames> \2", line)
     return re.sub(_UUID, "<invocation>", line)
 
 
 class Client:
-    """Sends requests as they are written, and notes what comes back."""
+    """Sends requests unchanged, and records the responses."""
 
     def __init__(self, host: str, port: int) -> None:
         self.address = host, port
@@ -161,7 +161,7 @@ class Client:
         self.masks = Masks()
 
     def send(self, call: Call, log: list[str]) -> dict[str, Any]:
-        """Request, status, headers, body, and the lines that were added to `log`."""
+        """Returns request, status, headers, body, and the lines that were added to `log`."""
         seen = len(log)
         connection = http.client.HTTPConnection(*self.address, timeout=60)
         headers = [("Content-Type", "application/json")] if call.has_body else []
@@ -224,7 +224,7 @@ class Client:
 
 
 def _describe(call: Call) -> str:
-    """A request in words: long bodies are cut, because the tables have all of them."""
+    """Returns a description of a request; long bodies are cut."""
     content = call.content if isinstance(call.content, bytes) else b"|".join(call.content)
     body = json.dumps(call.body, ensure_ascii=False) if call.has_body else repr(content)[2:-1]
     chunked = "" if call.has_body or isinstance(call.content, bytes) else "in chunks"
@@ -233,7 +233,7 @@ def _describe(call: Call) -> str:
 
 
 class World:
-    """The app on a new database, and the other programs that use its file."""
+    """The app on a new database, and other programs that use the file."""
 
     def __init__(self, client: Client, database_file: Path) -> None:
         self.client = client
@@ -241,7 +241,7 @@ class World:
         self._other: sqlite3.Connection | None = None
 
     def play(self, steps: list[Step] | tuple[Step, ...]) -> list[dict[str, Any]]:
-        """What the calls among the steps caused."""
+        """Runs the steps and returns the effects of the calls."""
         with log_lines() as log, statements() as executed:
             # Connections that were made before are not traced.
             adapter.connect_with_short_lock_timeout(self.database_file)
@@ -269,7 +269,7 @@ class World:
 
 
 def attributes(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The attributes of a span or of a point, without what differs from run to run."""
+    """Returns the attributes of a span or data point, without values that differ between runs."""
     masked = {
         name: re.sub(_UUID, "<id>", value) if isinstance(value, str) else value
         for name, value in (values or {}).items()

@@ -1,4 +1,4 @@
-"""Records today's behaviour anew: `python -m tests.golden.record`, with options of pytest (`-k`) for a part of it."""
+"""`python -m tests.golden.record`: records the current behaviour; pytest's `-k` selects scenarios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recordings as files: one line per request, statements by their names, so that `git diff` shows what changed."""
+"""The recordings as files: one line per request, statements by name, so that `git diff` shows changes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.golden.observing import Statement
 FOLDER: Final = Path(__file__).resolve().parent / "recordings"
 _STATEMENTS: Final = "statements"
 _SHOWN: Final = 5
-"""How many different requests of a scenario are shown."""
+"""Maximum number of differing requests that are shown per scenario."""
 
 
 def load(name: str) -> dict[str, Any]:
-    """A file of recordings; empty where it was not recorded yet."""
+    """Returns the content of a file of recordings; empty if there is no file."""
     path = FOLDER / f"{name}.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
@@ -38,7 +38,7 @@ def _line(value: Any) -> str:
 
 
 def statement_name(statement: Statement) -> str:
-    """A name that depends on nothing but the texts."""
+    """Returns a name that depends only on the texts."""
     sqlite, sql_server = statement
     if not sql_server:
         return sqlite
@@ -47,12 +47,12 @@ def statement_name(statement: Statement) -> str:
 
 
 def with_texts(exchange: Mapping[str, Any], texts: Mapping[str, list[str]]) -> dict[str, Any]:
-    """What was recorded of a request, its statements as texts."""
+    """Returns the recording of a request with the texts of its statements."""
     return {**exchange, "sql": [texts.get(name, [name]) for name in exchange["sql"]]}
 
 
 def difference(recorded: list[Any], actual: list[Any]) -> str:
-    """What is not as recorded, or nothing."""
+    """Returns a description of the differences, or an empty string."""
     parts = []
     for number, (before, after) in enumerate(zip_longest(recorded, actual), 1):
         lines = difflib.unified_diff(_readable(before), _readable(after), "recorded", "now", lineterm="", n=2)
@@ -68,7 +68,7 @@ def _readable(entry: Any) -> list[str]:
 
 
 class Recordings:
-    """What was played in this run, to be compared or to be written."""
+    """The results of this run, to be compared or written."""
 
     def __init__(self, *, is_recording: bool) -> None:
         self.is_recording = is_recording
@@ -76,7 +76,7 @@ class Recordings:
         self._files: dict[str, dict[str, Any]] = {}
 
     def check(self, file: str, key: str, played: list[dict[str, Any]]) -> str:
-        """How what was played differs from the recording; where it is recorded anew, it does not."""
+        """Returns the differences from the recording; none if it is being recorded again."""
         named = []
         for exchange in played:
             statements = [(statement_name(statement), statement) for statement in exchange.get("sql", ())]
@@ -98,7 +98,7 @@ class Recordings:
         return [[*statement] if statement[1] else [statement[0]] for statement in exchange["sql"]]
 
     def write(self, keys: Mapping[str, list[str]]) -> None:
-        """Writes the files, each with these keys in this order, and the statements that they name."""
+        """Writes the files, with these keys in this order, and the statements that they use."""
         for file, names in keys.items():
             recordings = self._files.get(file, load(file))
             self._files[file] = {name: recordings[name] for name in names if name in recordings}

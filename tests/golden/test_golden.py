@@ -1,4 +1,4 @@
-"""Every request of the tables causes what is recorded of it."""
+"""Every request of the tables has the recorded effects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ INDEXED = {
 
 @pytest.fixture(scope="module")
 def recordings() -> Iterator[Recordings]:
-    """The recordings, which are written at the end where they are made anew."""
+    """The recordings; written at the end when recording again."""
     recordings = Recordings(is_recording=RECORDING)
     yield recordings
     if RECORDING:

@@ -7,9 +7,9 @@ from typing import Any, Final
 from tests.golden.calls import Call, Scenarios, Sql, post
 
 MANAGERS: Final = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 6)]
-"""Those of the seed; the last one is not active."""
+"""The seeded managers; the last one is not active."""
 UNKNOWN: Final = "99999999-9999-4999-8999-99999999999"
-"""Without its last digit: ids that belong to no user and no manager."""
+"""An id of no user and no manager, without its last digit."""
 
 NAMES: Final = [
     "A", "  Asha Rao \t", "王小明", "Zoë O'Brien; DROP TABLE users --", "\u00a0Asha\u3000", "x" * 200, "😀" * 200,

@@ -1,4 +1,4 @@
-"""A health check without a previous probe, its clock, and a database server that fails or hangs on demand."""
+"""Fixtures: no earlier probe, a clock, and a database server that fails or hangs on demand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _no_previous_probe() -> Iterator[None]:
 
 
 class Clock:
-    """The clock of the health check, which a test moves."""
+    """The clock of the health check, set by tests."""
 
     now = 1000.0
 
@@ -31,7 +31,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that stands still until it is moved; the app started 75 seconds ago."""
+    """A clock that only tests move; the app started 75 seconds ago."""
     clock = Clock()
     monkeypatch.setattr(health, "time", clock)
     monkeypatch.setattr(health, "_started", clock.now - 75)

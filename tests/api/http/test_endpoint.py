@@ -1,4 +1,4 @@
-"""What holds for every endpoint: bodies, problems, headers, retries, and what is logged."""
+"""The behaviour of every endpoint: bodies, problems, headers, retries, log lines."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_body_of_a_mebibyte_is_read(api: Any) -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_chunked_body_that_arrives_empty_is_a_411(api: Any, endpoint: str) -> None:
-    # The real host empties every chunked body; devhost only one that was empty.
+    # The real host passes every chunked body on empty; here it has to be empty.
     api.create()
     response = api.post(endpoint, content=iter([]))
     assert response.request.headers["transfer-encoding"] == "chunked"

@@ -69,7 +69,7 @@ class _Connection(sqlite3.Connection):
 
 
 class _Server:
-    """The app on the engines of SQL Server, whose data are in SQLite: what happens at a statement can be set."""
+    """The app with the engines of SQL Server over data in SQLite; tests set actions for statements."""
 
     def __init__(self, path: Path) -> None:
         self.at: dict[str, Callable[[Any], None]] = {}  # by the beginning of the statement; each happens once

@@ -1,4 +1,4 @@
-"""What is stored under an idempotency key, and which requests count as the same, by endpoints of these tests' own."""
+"""The content stored under an idempotency key, and which requests count as the same. With endpoints of the tests."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class _InnerLater(_Inner):
 
 
 class _BoxLater(Request):
-    """The model of a later release; its keys stand in another order."""
+    """The model of a later release, with its keys in another order."""
 
     color: str = "red"
     inner: _InnerLater = OPTIONAL

@@ -1,4 +1,4 @@
-"""An idempotency key where none is read is an error: its sender would rely on it."""
+"""An idempotency key is an error if the endpoint does not support it: the caller would rely on it."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_the_document_of_the_enabled_services_is_valid(services: tuple[str, ...]
 
 
 def _routed(endpoints: list[Endpoint]) -> dict[str, tuple[str, str]]:
-    """The path and the method of each function as Azure routes it; one that takes any method counts as POST."""
+    """Returns path and method of each function as Azure routes it; a function for any method counts as POST."""
     app = func.FunctionApp()
     for endpoint in endpoints:
         function_app._register_endpoint(app, endpoint, 24)

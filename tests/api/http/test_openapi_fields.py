@@ -1,4 +1,4 @@
-"""The fields in the OpenAPI document: the codes they name are those they cause, and what is accepted matches."""
+"""The fields in the OpenAPI document: their codes are those that values cause, and accepted values match."""
 
 from __future__ import annotations
 

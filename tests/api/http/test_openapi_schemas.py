@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: made of the models that read requests and type responses, of nothing else."""
+"""The schemas of the OpenAPI document come only from the models of requests and responses."""
 
 from __future__ import annotations
 

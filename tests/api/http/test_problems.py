@@ -87,7 +87,7 @@ def test_an_error_adds_its_members_and_headers_to_the_problem() -> None:
 
 
 def _declared_errors() -> list[type[RollbookError]]:
-    """Every subclass of the services and of what they use; those of tests are left out."""
+    """Returns every error class of the app, without those of tests."""
     load_services(SERVICES)
     for module in ("api.docs", "api.health"):
         import_module(module)
@@ -116,7 +116,7 @@ def test_every_subclass_that_is_no_kind_has_a_code_of_its_own() -> None:
 
 
 class _UnmappedError(RollbookError):
-    """Of no kind."""
+    """An error without a kind."""
 
     code = "unmapped"
     detail = "Unmistakable."
@@ -189,7 +189,7 @@ def test_a_mebibyte_of_violations_has_a_small_response(api: Any, endpoint: str, 
     assert len(response.content) < 100_000
 
 
-# ---- pointers: errors name fields, the edge knows where they stand
+# ---- pointers: errors name fields, the edge locates them
 
 
 def test_a_field_that_a_handler_rejects_has_its_place_in_the_body(

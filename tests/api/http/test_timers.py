@@ -1,4 +1,4 @@
-"""Timers: the same boundary as for endpoints."""
+"""Timers have the same boundary as endpoints."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.api.http.toy import journal
 
 
 class Context:
-    """What the host hands to a function."""
+    """The context that the host passes to a function."""
 
     invocation_id = "0b5a7f0e-4c6d-4f1e-9b1a-2d3c4b5a6f70"
 
 
 class Request:
-    """What the host hands to a timer."""
+    """The request that the host passes to a timer."""
 
     def __init__(self, *, past_due: bool) -> None:
         self.past_due = past_due

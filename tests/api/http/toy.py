@@ -1,4 +1,4 @@
-"""A service that uses every keyword of an endpoint's declaration, on a table of its own."""
+"""A service that uses every keyword of an endpoint's declaration, with its own table."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class ToySettings:
 
 @dataclass
 class Journal:
-    """What happened besides responses; tests empty it."""
+    """Events besides responses; tests clear it."""
 
     entries: list[str] = field(default_factory=list)
     races: int = 0
     """How many of the next attempts lose a race."""
 
     def lose_race(self) -> None:
-        """Raises `LostRaceError` as long as races are to be lost."""
+        """Raises `LostRaceError` while the test demands lost races."""
         if self.races:
             self.races -= 1
             raise LostRaceError
@@ -94,7 +94,7 @@ class NotDigitsError(InvalidError):
 
 @dataclass(frozen=True)
 class Writer(Caller):
-    """A caller who is known by name."""
+    """A caller with a name."""
 
     name: str = ""
 
@@ -160,7 +160,7 @@ class Page(Request):
 
 
 class NotePath(Request):
-    """Which note."""
+    """The path of a note."""
 
     not_found = NoteNotFoundError
 
@@ -168,7 +168,7 @@ class NotePath(Request):
 
 
 class ShelfPath(Request):
-    """Which shelf: a malformed one is a violation."""
+    """The path of a shelf; a malformed value is a violation."""
 
     shelf: Annotated[int, BeforeValidator(_digits)]
 
@@ -298,7 +298,7 @@ def _count(request: SignIn, connection: Connection) -> int:
 @service.endpoint("toy_sign_in", route="toy/login", form=SignIn, auth=Anonymous(), before=_count, before_writes=True,
                   errors=[TooManyNotesError])  # fmt: skip
 def toy_sign_in(request: SignIn, prepared: int) -> Response:
-    """Counts a sign-in, which then fails."""
+    """Counts a sign-in, and then fails."""
     raise TooManyNotesError(header_values={"Retry-After": str(prepared)})
 
 

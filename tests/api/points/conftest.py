@@ -1,4 +1,4 @@
-"""A ledger over HTTP, and a check that an error changes nothing."""
+"""A ledger over HTTP, and a check that errors change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ledger(api: Any) -> Ledger:
 
 @pytest.fixture
 def unchanged(ledger: Ledger) -> Callable[[Any, int, str], None]:
-    """A function that makes a call that must fail with this status and code, and must change no row."""
+    """A function that makes a call and checks that it fails with this status and code and changes no row."""
 
     def check(call: Callable[[], Any], status: int, code: str) -> None:
         before = ledger.tables()

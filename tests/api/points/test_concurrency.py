@@ -1,4 +1,4 @@
-"""Concurrent spends, adds and processes: no point is spent twice, and the books are right at every moment."""
+"""Concurrent spends, adds and processes: no point is spent twice, and the ledger is consistent at every moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _transaction(payer: str, points: int, hour: int) -> dict[str, Any]:
 
 
 class Received:
-    """What clients received: it must be what is stored."""
+    """The responses that clients received; they must match the stored rows."""
 
     def __init__(self) -> None:
         self.adds: list[dict[str, Any]] = []
@@ -39,7 +39,7 @@ class Received:
         self.conflicts = 0
 
     def note(self, response: httpx.Response) -> bool:
-        """Whether the call was accepted; what was not had too few points."""
+        """Returns whether the call was accepted; otherwise there were too few points."""
         if response.status_code == 409:
             assert response.json()["type"] == "/problems/insufficient-points"
             self.conflicts += 1
@@ -62,7 +62,7 @@ class Received:
 
 
 class Books:
-    """A second connection, which only reads, to the file of a ledger."""
+    """A second, read-only connection to the file of a ledger."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -270,7 +270,7 @@ def test_two_processes_on_one_database_spend_no_point_twice(tmp_path: Path) -> N
 
 
 def _write_on(program: Program, number: int, received: Received, accepted: SimpleQueue[bool]) -> None:
-    """Adds, debits and spends until the program is gone. Puts True for each accepted call, and False at its end."""
+    """Adds, debits and spends until the program ends. Reports True for each accepted call, and False at the end."""
 
     def call(name: str, body: object) -> None:
         request = program.client.build_request("POST", program.urls[name], json=body)
@@ -324,7 +324,7 @@ def test_a_kill_amid_adds_and_spends_loses_nothing_that_was_confirmed(tmp_path: 
 
 @pytest.fixture
 def spoilt(api: Any, database_file: Path) -> Callable[[str], None]:
-    """A function that spoils one row of a ledger behind the app's back."""
+    """A function that corrupts one row of a ledger directly."""
     assert api.post("addTransaction", _transaction("A", 100, 1)).status_code == 201
     assert api.post("addTransaction", _transaction("A", -10, 1)).status_code == 201
     assert api.post("spend", {"points": 10}).status_code == 200

@@ -187,7 +187,7 @@ def test_a_spend_over_many_lots_takes_each_of_them_once(ledger: Ledger, lots: in
 
 
 class Model:
-    """A ledger of single points: slow, and too plain to be wrong."""
+    """A model of the ledger with single points: slow, but simple."""
 
     def __init__(self) -> None:
         self.points: list[tuple[int, int, str]] = []  # when, order of arrival, whose
