@@ -29,7 +29,7 @@ def _server() -> Iterator[AppServer]:
                 interface="asgi3",
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=1,  # what a failed test left behind must not keep it
+                timeout_graceful_shutdown=1,  # requests that a failed test left must not delay the end
             )
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,4 +1,4 @@
-"""A server for function apps that tests make, each over a real connection."""
+"""A server for the function apps of tests, over real connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devhost.indexing import index_functions
 from devhost.workers import WorkerPool
 
 TIMEOUT = 30
-"""Seconds after which something that should have happened is taken for lost."""
+"""Seconds after which a wait fails."""
 
 
 class AppServer:
@@ -30,7 +30,7 @@ class AppServer:
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """The port, on 127.0.0.1."""
         return self.client.base_url.port or 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -40,7 +40,7 @@ class AppServer:
     def serve(
         self, app: func.FunctionApp, *, route_prefix: str = "", threads: int = 2, access: Access | None = None
     ) -> httpx.Client:
-        """A client of `app`."""
+        """Serves `app` and returns a client."""
         index = index_functions(app, route_prefix)
         self.unsupported = index.unsupported
         self.workers.append(WorkerPool(threads))
@@ -48,14 +48,14 @@ class AppServer:
         return self.client
 
     def clear(self) -> None:
-        """Takes the app away."""
+        """Removes the app."""
         self.host = None
         while self.workers:
             self.workers.pop().close()
 
     def exchange(self, sent: bytes, *, leave: bool = False) -> bytes:
-        """All that comes back on a connection of its own until the server ends it: after the client left (`leave`), or
-        because the last request in `sent` asked for it.
+        """Returns everything received on a new connection until the server closes it: because the client closed its
+        end (`leave`), or because the last request in `sent` closes the connection.
         """
         with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT) as connection:
             connection.sendall(sent)

@@ -12,7 +12,7 @@ from tests.devhost.server import AppServer
 
 @pytest.fixture
 def calls(server: AppServer, app: func.FunctionApp) -> list[str]:
-    """The methods of the requests that reached the function `/change`, which takes any."""
+    """The methods of the requests that reached the function `/change`, which accepts any method."""
     calls: list[str] = []
 
     @app.route("change")
@@ -25,13 +25,13 @@ def calls(server: AppServer, app: func.FunctionApp) -> list[str]:
 
 
 def use(server: AppServer, access: Access) -> None:
-    """Lets the app be served under other rules."""
+    """Serves the app with other access rules."""
     assert server.host is not None
     server.host.access = access
 
 
 def send(server: AppServer, *headers: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
-    """Status and body of the response to a request with these headers and no others."""
+    """Sends a request with exactly these headers; returns status and body of the response."""
     lines = [f"{method} /change HTTP/1.1", *headers, f"Content-Length: {len(body)}", "Connection: close", "", ""]
     head, _, content = server.exchange("\r\n".join(lines).encode("latin-1") + body).partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), content

@@ -15,7 +15,7 @@ ONE, OTHER = "https://app.example", "http://localhost:3000"
 
 
 def cors_of(response: httpx.Response) -> dict[str, str]:
-    """The CORS headers of a response, without the prefix that they share."""
+    """Returns the CORS headers of a response, without their common prefix."""
     return {
         name.removeprefix("access-control-"): value
         for name, value in response.headers.items()
@@ -25,7 +25,7 @@ def cors_of(response: httpx.Response) -> dict[str, str]:
 
 @pytest.fixture
 def methods(app: func.FunctionApp) -> list[str]:
-    """The methods of the calls of `/any`, which takes every method."""
+    """The methods of the calls of `/any`, which accepts every method."""
     methods: list[str] = []
 
     @app.route("any")
@@ -88,8 +88,8 @@ def test_an_origin_that_is_not_listed_is_a_403_without_them(
     server: AppServer, app: func.FunctionApp, methods: list[str], origin: str
 ) -> None:
     client = server.serve(app, access=Access(cors=Cors((ONE, OTHER), credentials=True)))
-    asking = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    for response in (client.post("/any", headers={"Origin": origin}), client.options("/any", headers=asking)):
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    for response in (client.post("/any", headers={"Origin": origin}), client.options("/any", headers=preflight)):
         assert (response.status_code, cors_of(response)) == (403, {})
     assert methods == []
 

@@ -19,7 +19,7 @@ from tests.devhost.server import TIMEOUT, AppServer, add
 def test_plain_functions_run_on_all_threads_and_async_ones_beside_them(
     server: AppServer, app: func.FunctionApp
 ) -> None:
-    meeting = threading.Barrier(5)  # four functions, and this test
+    meeting = threading.Barrier(5)  # four functions and this test
     threads: list[threading.Thread] = []
 
     @app.route("meet")
@@ -88,7 +88,7 @@ def test_a_function_that_raises_is_an_empty_500_and_a_log_line(
         raise error("on purpose")
 
     add(app, "greet")
-    client = server.serve(app, threads=1)  # the only one: a thread that ended would serve no more
+    client = server.serve(app, threads=1)  # the only thread: if it ended, no request would be served
     with caplog.at_level(logging.ERROR, "devhost"):
         response = client.get("/fail")
     assert (response.status_code, response.content) == (500, b"")
@@ -158,7 +158,7 @@ def test_the_context_has_the_callers_trace_as_it_was_sent(
 
 
 def add_unsupported(app: func.FunctionApp) -> None:
-    """Adds functions whose triggers, bindings, routes or schedules only the real host has."""
+    """Adds functions that only the real host supports: by trigger, binding, route or schedule."""
 
     @app.timer_trigger("timer", schedule="0 0 0 1 1 *")
     @app.queue_output(arg_name="message", queue_name="jobs", connection="AzureWebJobsStorage")

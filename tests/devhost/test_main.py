@@ -1,6 +1,6 @@
-"""`python -m devhost` as people run it, a process of its own: what it prints, serves, listens on, and does not accept.
+"""`python -m devhost` as a separate process: its output, functions, addresses and start errors.
 
-Settings travel in the environment, so that no developer's own files matter; every test has a database of its own.
+Settings are passed in the environment, so local files do not matter; every test has its own database.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ENDPOINTS = ["create_user", "delete_user", "get_users", "update_user"]
 
 
 def failed_start(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
-    """The one line with which the program does not start."""
+    """Returns the line that the program prints when it does not start."""
     return start_error(environment(folder, settings, project), *arguments, project=project)
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """A program for tests that do not end it."""
+    """A program for tests that do not stop it."""
     with running(tmp_path_factory.mktemp("program")) as program:
         yield program
 
@@ -188,7 +188,7 @@ def test_a_port_in_use_is_one_line_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f":{port}:" in failed_start(tmp_path, PORT=port)
-        assert f":{port}:" in failed_start(tmp_path, "--port", port, PORT="0")  # an option comes before its setting
+        assert f":{port}:" in failed_start(tmp_path, "--port", port, PORT="0")  # an option precedes its setting
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
@@ -227,7 +227,7 @@ def test_a_setting_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path,
 
 
 def test_the_page_without_its_package_is_one_line_that_names_both(tmp_path: Path) -> None:
-    (tmp_path / "flask_swagger_ui.py").touch()  # found first, and no package that has Swagger UI
+    (tmp_path / "flask_swagger_ui.py").touch()  # found first, but without Swagger UI
     line = failed_start(tmp_path, API_DOCS="on", PYTHONPATH=str(tmp_path))
     assert re.fullmatch(r"Cannot start: API_DOCS .*\bflask-swagger-ui\b.*", line)
     assert list(tmp_path.glob("*.db")) == []

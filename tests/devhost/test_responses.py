@@ -1,4 +1,4 @@
-"""Responses leave as from the Azure Functions host, on connections that serve many requests."""
+"""Responses are sent as by the Azure Functions host, over persistent connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When timers run: NCRONTAB as NCrontab reads it, and TimeSpans. All times are in UTC."""
+"""The schedules of timers: NCRONTAB as parsed by NCrontab, and TimeSpans. All times are in UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ START = "2026-11-20T12:34:56.5"  # a Friday
 
 
 def following(schedule: str, after: str, count: int = 1) -> list[str]:
-    """The next occurrences, without time zone."""
+    """Returns the next occurrences, without time zone."""
     parsed, moment, occurrences = parse_schedule(schedule), datetime.fromisoformat(after).replace(tzinfo=UTC), []
     for _ in range(count):
         moment = next_occurrence(parsed, moment)
@@ -34,21 +34,21 @@ def following(schedule: str, after: str, count: int = 1) -> list[str]:
         ("5,10 0 9-17 * * *", "2026-11-20T16:00:10", ["2026-11-20T17:00:05", "2026-11-20T17:00:10"]),
         ("5/20 * * * * *", "2026-11-20T00:00:05", ["2026-11-20T00:00:25", "2026-11-20T00:00:45"]),
         ("0-10/5 0 0 * * *", "2026-11-20T00:00:05", ["2026-11-20T00:00:10", "2026-11-21T00:00:00"]),
-        # the time itself is never the next one
+        # the given time itself is never returned
         ("0 30 9 * * *", "2026-11-20T09:30:00", ["2026-11-21T09:30:00"]),
         ("0 30 9 * * *", "2026-11-20T09:29:59.999999", ["2026-11-20T09:30:00"]),
-        # names: what begins a month's or a day's name; 0 is Sunday
+        # names of months and days may be abbreviated; 0 is Sunday
         ("0 30 9 * Jan Mon", "2026-11-20T00:00:00", ["2027-01-04T09:30:00"]),
         ("0 30 9 * january MONDAY", "2026-11-20T00:00:00", ["2027-01-04T09:30:00"]),
         ("0 0 0 * * 0", "2026-11-20T00:00:00", ["2026-11-22T00:00:00"]),
         ("0 0 0 * * 6,sun", "2026-11-21T00:00:00", ["2026-11-22T00:00:00", "2026-11-28T00:00:00"]),
         ("0 0 0 * * Mon-Fri", "2026-11-20T00:00:00", ["2026-11-23T00:00:00"]),
         ("0 0 0 * * 4/2", "2026-11-18T00:00:00", ["2026-11-19T00:00:00", "2026-11-21T00:00:00", "2026-11-26T00:00:00"]),
-        # a range that begins with its end is turned round
+        # the bounds of a reversed range are swapped
         ("0 0 22-21 * * *", "2026-11-20T21:00:00", ["2026-11-20T22:00:00", "2026-11-21T21:00:00"]),
         ("0 0 0 * * Fri-Thu", "2026-11-20T00:00:00", ["2026-11-26T00:00:00", "2026-11-27T00:00:00"]),
         ("*/0 * * * * *", "2026-11-20T00:00:00", ["2026-11-20T00:00:01"]),
-        # both days must match, where cron takes either
+        # both days must match; cron requires only one
         ("0 0 0 13 * Fri", "2026-11-20T00:00:00", ["2027-08-13T00:00:00", "2028-10-13T00:00:00"]),
         ("*/30 * * 13 * Fri", "2026-11-20T00:00:00", ["2027-08-13T00:00:00", "2027-08-13T00:00:30"]),
         ("0 0 0 */10 * 1-5", "2026-11-20T00:00:00", ["2026-12-01T00:00:00", "2026-12-11T00:00:00"]),
@@ -59,10 +59,10 @@ def following(schedule: str, after: str, count: int = 1) -> list[str]:
         ("0 0 0 29 2 *", "2096-03-01T00:00:00", ["2104-02-29T00:00:00"]),
         # no daylight saving in UTC
         ("0 30 2 * * *", "2026-03-28T12:00:00", ["2026-03-29T02:30:00", "2026-03-30T02:30:00"]),
-        # five fields have second 0; blanks around do not matter
+        # five fields mean second 0; outer blanks are ignored
         ("30 9 * * *", "2026-11-20T00:00:30", ["2026-11-20T09:30:00", "2026-11-21T09:30:00"]),
         ("  0  30 9 *  * * ", "2026-11-20T00:00:00", ["2026-11-20T09:30:00"]),
-        # TimeSpans count from the start before
+        # TimeSpans count from the previous start
         ("00:00:30", START, ["2026-11-20T12:35:26.500000", "2026-11-20T12:35:56.500000"]),
         ("01:30", "2026-11-20T00:00:00", ["2026-11-20T01:30:00"]),
         ("1.02:03:04", "2026-11-20T00:00:00", ["2026-11-21T02:03:04"]),
@@ -94,7 +94,7 @@ def test_what_is_not_a_schedule_is_an_error_of_one_line(schedule: str) -> None:
 
 
 def lists(least: int, most: int) -> st.SearchStrategy[set[int]]:
-    """Some of the values of a field."""
+    """Lists of values of a field."""
     return st.sets(st.integers(least, most), min_size=1, max_size=4)
 
 

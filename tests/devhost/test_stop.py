@@ -1,4 +1,4 @@
-"""How `python -m devhost` ends: by a signal, during requests, killed. Every test has a database of its own."""
+"""How `python -m devhost` ends: by a signal, during requests, killed. Every test has its own database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.programs import WAIT_SECONDS, Program, new_user, running, unexpected
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
-    """The rows of `statement` in the database of a program."""
+    """Returns the rows of `statement` in the database of a program."""
     with closing(sqlite3.connect(folder / "x.db")) as connection:
         return connection.execute(statement).fetchall()
 
@@ -58,10 +58,10 @@ def test_a_request_in_progress_at_a_signal_is_completed(tmp_path: Path) -> None:
         running(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/x.db?timeout={WAIT_SECONDS}") as program,
     ):
         url = httpx.URL(program.urls["create_user"])
-        lock.execute("BEGIN IMMEDIATE")  # a writer has to wait
+        lock.execute("BEGIN IMMEDIATE")  # makes a writer wait
         with closing(http.client.HTTPConnection(url.host, url.port or 0, timeout=WAIT_SECONDS)) as connection:
             connection.request("POST", url.path, json.dumps(new_user()))
-            for _ in range(3):  # behind it in the program's queue: when they are served, it has been taken up
+            for _ in range(3):  # queued behind it: when these are served, the writer is in progress
                 assert program.post("get_users", {}).json() == {"users": []}
             program.process.send_signal(signal.SIGTERM)
             wait_until_it_stops_listening(url.host, url.port or 0)
@@ -75,7 +75,7 @@ def test_a_request_in_progress_at_a_signal_is_completed(tmp_path: Path) -> None:
 
 
 def wait_until_it_stops_listening(host: str, port: int) -> None:
-    """Returns when connections fail."""
+    """Returns when new connections fail."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -93,9 +93,9 @@ Version = tuple[str, str]
 
 
 def write_on(program: Program, managers: list[str], first_number: int, reported: SimpleQueue[Version | None]) -> None:
-    """Creates users and moves them to another manager until the program is gone.
+    """Creates users and moves them to another manager until the program ends.
 
-    Puts each version that a response reported, and None at its end. Raises where half a response came.
+    Reports each version that a response contained, and None at the end. Raises for a partial response.
     """
 
     def call(endpoint: str, sent: object) -> Any:
@@ -126,7 +126,7 @@ def write_on(program: Program, managers: list[str], first_number: int, reported:
 def end_while_writing(
     folder: Path, managers: list[str], number: signal.Signals
 ) -> tuple[int, list[Version], list[Any]]:
-    """The exit code after `number` arrived during the writes of four threads, their reports and errors."""
+    """Returns the exit code after the signal `number` during writes of four threads, their reports and errors."""
     reported: SimpleQueue[Version | None] = SimpleQueue()
     with ThreadPoolExecutor(4) as pool, running(folder) as program:
         writers: list[Future[None]] = [

@@ -1,4 +1,4 @@
-"""Timers run as on the Azure Functions host: by a clock of the test, and in a program with timers of a second."""
+"""Timers run as on the Azure Functions host: with a clock of the test, and in a program with short intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class Clock:
-    """A clock that the test sets, and what a timer did by it: when it ran (from noon), and whether that was late."""
+    """A clock set by the test, and the runs of a timer: their times (since noon), and whether they were past due."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -38,12 +38,12 @@ class Clock:
         return self.time
 
     async def run(self, _timer: Timer, request: TimerRequest) -> None:
-        """What the timer runs: it ends when `open` is set."""
+        """The function of the timer; it returns when `open` is set."""
         self.runs.append((self.time - NOON, request.past_due))
         await self.open.wait()
 
     async def at(self, **since_noon: float) -> list[tuple[str, bool]]:
-        """Sets the clock, and returns the runs since the last call when the timer has had time for them."""
+        """Sets the clock, gives the timer time to run, and returns the runs since the last call."""
         self.time = NOON + timedelta(**since_noon)
         for _ in range(10):
             await asyncio.sleep(0.004)
@@ -54,7 +54,7 @@ class Clock:
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that runs a timer of a schedule beside the scenario of a test."""
+    """A function that runs a timer with a schedule during the scenario of a test."""
     monkeypatch.setattr(timers, "POLL_SECONDS", 0.001)
 
     def play(schedule: str, scenario: Callable[[Clock], Awaitable[None]], *, run_on_startup: bool = False) -> None:
@@ -63,7 +63,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             function = Function("tick", lambda: None, "timer", takes_context=False, is_async=False)
             timer = Timer(function, schedule, parse_schedule(schedule), run_on_startup)
             task = asyncio.create_task(run_timer(timer, clock.run, clock.stopping, clock))
-            await asyncio.sleep(0)  # it has begun at noon
+            await asyncio.sleep(0)  # the timer begins to wait at noon
             await scenario(clock)
             clock.open.set()
             clock.stopping.set()
@@ -108,9 +108,9 @@ def test_a_clock_that_is_set_back_is_followed_and_no_tick_repeated(play: Callabl
     async def scenario(clock: Clock) -> None:
         assert await clock.at(minutes=1) == [("0:01:00", False)]
         assert await clock.at(seconds=45) == []
-        assert await clock.at(minutes=1, seconds=1) == []  # a correction: the minute has been run
+        assert await clock.at(minutes=1, seconds=1) == []  # a correction: this minute has run already
         assert await clock.at(minutes=2) == [("0:02:00", False)]
-        assert await clock.at(hours=-3) == []  # another time
+        assert await clock.at(hours=-3) == []  # a different time
         assert await clock.at(hours=-3, minutes=1) == [("-1 day, 21:01:00", False)]
 
     play("0 * * * * *", scenario)
@@ -209,7 +209,7 @@ def timer_project(bare_project: Path) -> Path:
 
 
 def notes(project: Path, name: str) -> list[dict[str, Any]]:
-    """What the timer of this name wrote so far."""
+    """Returns the notes that the timer of this name wrote so far."""
     file = project / "notes"
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
     return [note for note in map(json.loads, lines) if note["name"] == name]

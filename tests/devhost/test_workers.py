@@ -1,4 +1,4 @@
-"""The threads of the development host outlive what their callers do not wait for."""
+"""The threads of the development host survive jobs whose callers no longer wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pool() -> Iterator[WorkerPool]:
 
 
 async def next_job(pool: WorkerPool) -> Any:
-    """What a job returns that waits for those before it."""
+    """Returns the result of a job that waits for the earlier ones."""
     return await asyncio.wait_for(pool.run(lambda: "next"), TIMEOUT)
 
 

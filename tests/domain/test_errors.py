@@ -1,4 +1,4 @@
-"""What holds for every error that a domain declares, in any service, and how an error names what caused it."""
+"""Properties of every error of a domain, and how an error names its fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _subclasses(error: type[RollbookError]) -> Iterator[type[RollbookError]]:
 
 
 def _declared() -> list[type[RollbookError]]:
-    """The errors of every service's domain, the kinds aside."""
+    """Returns the error classes of all domains, without the kinds."""
     for module in pkgutil.walk_packages(domain.__path__, "domain."):
         importlib.import_module(module.name)
     of_a_domain = {one for one in _subclasses(RollbookError) if one.__module__.split(".")[0] == "domain"}
@@ -52,7 +52,7 @@ def test_every_code_belongs_to_one_class() -> None:
 
 
 def _raised_without_detail(tree: ast.AST, names: set[str]) -> Iterator[str]:
-    """The errors of these names that are raised, or made, without a detail."""
+    """Returns which of these errors are raised or created without a detail."""
     for node in ast.walk(tree):
         used = node.exc if isinstance(node, ast.Raise) else node if isinstance(node, ast.Call) else None
         named = used.func if isinstance(used, ast.Call) else used

@@ -1,4 +1,4 @@
-"""What a transaction does to a payer's balance, and whether a ledger may be emptied."""
+"""The effect of a transaction on a payer's balance, and the permission to empty a ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every parse function of the points service, whatever the value."""
+"""Properties of every parse function of the points service, for any value."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_no_error_repeats_what_was_sent() -> None:
 
 
 def utc_of(text: str) -> str | None:
-    """An RFC 3339 timestamp in UTC, by arithmetic; None where it is none in the years 1 to 9999."""
+    """Returns an RFC 3339 timestamp in UTC, by arithmetic; None if it is outside the years 1 to 9999."""
     form = r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))"
     match = re.fullmatch(form, text, re.ASCII)
     if match is None:

@@ -1,4 +1,4 @@
-"""What payer and points accept."""
+"""The values that payer and points accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger that keeps its state, against every call replayed from the beginning."""
+"""A stateful ledger, compared with a replay of every call from the beginning."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Spend(NamedTuple):
 
 Call = Add | Spend
 Result = list[tuple[str, int]] | str | None
-"""What the payers paid, in order; the code of an error; or None for what was added."""
+"""The payments in order; the code of an error; or None for an added transaction."""
 
 
 class OpenLot(NamedTuple):
-    """A lot as the ledger keeps it: they sort as spends take them."""
+    """A lot of the ledger, in the sort order of spends."""
 
     timestamp: str
     arrival: int
@@ -51,7 +51,7 @@ class OpenLot(NamedTuple):
 
 
 class Ledger:
-    """The state of the service in memory. The domain decides what is done to it."""
+    """The state of the service in memory. The domain decides on changes."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -59,7 +59,7 @@ class Ledger:
         self.lots: list[OpenLot] = []
 
     def call(self, call: Call) -> Result:
-        """Does what the call asks for, or nothing."""
+        """Applies the call and returns its result; an error changes nothing."""
         self.calls += 1
         try:
             return self._add(call) if isinstance(call, Add) else self._spend(call.points)
@@ -71,7 +71,7 @@ class Ledger:
         return {payer: balance.total for payer, balance in self.balances.items()}
 
     def points_left(self) -> dict[int, int]:
-        """What is left in every lot, by its arrival."""
+        """Returns the points left in every lot, in order of arrival."""
         return {lot.arrival: lot.points_left for lot in self.lots}
 
     def _add(self, call: Add) -> Result:
@@ -108,7 +108,7 @@ class Ledger:
 
 
 class Replayed(NamedTuple):
-    """What all calls in order of arrival come to: the last one's result, and what then is left."""
+    """The result of replaying all calls: the last call's result, and the points then left."""
 
     result: Result
     totals: dict[str, int]
@@ -116,7 +116,7 @@ class Replayed(NamedTuple):
 
 
 def replay(calls: list[Call], most: int) -> Replayed:
-    """Plays all calls from the beginning, point by point. No total and no debit has more than `most` points."""
+    """Replays all calls from the beginning, point by point. `most` is the maximum of totals and debits."""
     result: Result = None
     totals: dict[str, int] = {}
     debits: dict[str, int] = {}
@@ -178,14 +178,14 @@ def assert_every_call_has_the_result_of_its_replay(calls: list[Call], *, unit: i
 
 TIMESTAMPS = [
     "2020-10-31T10:00:00Z",
-    "2020-10-31T12:00:00+02:00",  # the same moment, which is neither the least nor the greatest text
+    "2020-10-31T12:00:00+02:00",  # the same time; as text neither the first nor the last
     "2020-10-31T09:59:59.999999Z",
     "2020-10-31T08:30:00-02:00",
 ]
 
 
 def calls_of(added: st.SearchStrategy[int], taken: st.SearchStrategy[int]) -> st.SearchStrategy[list[Call]]:
-    """Lists of calls of few payers and few moments: some points come first, so that not everything is rejected."""
+    """Lists of calls with few payers and timestamps. They begin with points, so that not every call is rejected."""
     payers = st.sampled_from(["A", "A", "B", "C"])
     add = st.builds(Add, payers, added, st.sampled_from(TIMESTAMPS))
     debit = st.builds(Add, payers, taken.map(lambda points: -points), st.sampled_from(TIMESTAMPS))
@@ -202,7 +202,7 @@ def test_the_ledger_does_as_all_calls_replayed_point_by_point(calls: list[Call])
 
 
 SEVENTH = POINTS_MAX // 7
-"""A seventh of the most points: seven of them are exactly the most."""
+"""A seventh of the maximum: seven of them are exactly the maximum."""
 
 
 @given(calls_of(st.integers(1, 7), st.integers(1, 7)))

@@ -1,4 +1,4 @@
-"""What a spend takes from the lots, and what each payer pays."""
+"""The points that a spend takes from the lots, and that each payer pays."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from domain.points import (
 
 
 def lot(number: int, payer: str, points_left: int, outstanding_debit: int = 0) -> Lot:
-    """A lot of a payer whose id comes from the name's first letter."""
+    """Returns a lot of a payer; the first letter of the name determines the payer's id."""
     return Lot(number, ord(payer[0]), payer, points_left, outstanding_debit)
 
 
 def share(payer: str, *, paid: int = 0, settled: int = 0) -> PayerShare:
-    """What a spend does to that payer."""
+    """Returns the effect of a spend on that payer."""
     return PayerShare(ord(payer[0]), payer, paid, settled)
 
 
 def paid_by(lots: Iterable[Lot], points: int) -> list[tuple[str, int]]:
-    """What the payers of `lots` pay for a spend, in order."""
+    """Returns the payments of a spend from `lots`, in order."""
     return [(payment["payer"], payment["points"]) for payment in payments(allocate(lots, points))]
 
 

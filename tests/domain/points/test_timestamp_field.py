@@ -1,4 +1,4 @@
-"""What timestamp accepts."""
+"""The values that timestamp accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every parse function of the users service, whatever the value."""
+"""Properties of every parse function of the users service, for any value."""
 
 from __future__ import annotations
 

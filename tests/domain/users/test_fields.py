@@ -1,4 +1,4 @@
-"""What full_name, pan_num, UUIDs and user_ids accept."""
+"""The values that full_name, pan_num, UUIDs and user_ids accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mob_num accepts."""
+"""The values that mob_num accepts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.users import ARABIC_INDIC_ZERO, DEVANAGARI_ZERO, FULL_WIDTH_Z
         ("98765 - 43210", "9876543210"),
         ("98765--43210", "9876543210"),
         ("9-8-7-6-5-4-3-2-1-0", "9876543210"),
-        # 91 begins the number, and is no prefix
+        # 91 is part of the number, not a prefix
         ("9123456789", "9123456789"),
         ("+919123456789", "9123456789"),
         ("09123456789", "9123456789"),

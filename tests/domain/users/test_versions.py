@@ -1,4 +1,4 @@
-"""What an update does to a user's versions, and which updates are rejected."""
+"""The effect of an update on a user's versions, and rejected updates."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ OTHER_VALUES = [
     Changes(full_name="Asha Iyer"),
     Changes(mob_num="6000000000"),
     Changes(pan_num="ABCPE1234G"),
-    Changes(full_name="Asha Rao", mob_num="9876543210", pan_num="ABCPE1234G"),  # one that differs among equal ones
+    Changes(full_name="Asha Rao", mob_num="9876543210", pan_num="ABCPE1234G"),  # one different value among equal ones
     Changes(full_name="Asha Iyer", mob_num="6000000000", pan_num="ABCPE1234G"),
 ]
 SAME_VALUES = [
@@ -228,7 +228,7 @@ class Version(NamedTuple):
 
 
 def carry_out(history: Sequence[Version], changes: Changes) -> list[Version]:
-    """The history after an update, by the decision of `plan_update` and the contract's description of it."""
+    """Returns the history after an update, from the plan of `plan_update` and the contract."""
     *closed, last = history
     plan = plan_update([last.current.user_id], [last.current], changes)
     after = last.current._replace(**cast("dict[str, Any]", changes))
