@@ -1,4 +1,4 @@
-"""The check of every response in other tests finds each way in which a response can differ from the document."""
+"""The conformance check of other tests finds every kind of difference between response and document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _types(document: dict[str, Any], path: str, status: str) -> list[str]:
 
 @pytest.fixture
 def broken(conformance: Conformance) -> Callable[[Break], Conformance]:
-    """A function that makes a check against the document with one change."""
+    """A function that returns a check against the document with one change."""
 
     def make(change: Break) -> Conformance:
         document = copy.deepcopy(conformance.document)

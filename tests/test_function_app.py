@@ -1,4 +1,4 @@
-"""The function app as the worker indexes it: its functions, their triggers and signatures, and what is imported."""
+"""The function app as the worker indexes it: functions, triggers, signatures, imports."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_without_timers_there_is_no_warning(settings: Settings, caplog: pytest.L
     assert caplog.records == []
 
 
-# ---- imports: each is paid for at every cold start
+# ---- imports: each makes every cold start slower
 
 
 def imported(tmp_path: Path, package: str = "api", **environment: str) -> set[str]:
@@ -335,7 +335,7 @@ def test_the_page_imports_no_web_framework(tmp_path: Path) -> None:
 def test_without_swagger_ui_an_error_names_its_package(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)  # as Python notes what cannot be imported
+    monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)  # as Python records a module that cannot be imported
     api_docs = importlib.import_module("api.docs")
     api_docs._swagger_ui.cache_clear()
     with pytest.raises(SettingsError, match=r"^API_DOCS .*\bflask-swagger-ui\b"):

@@ -36,12 +36,12 @@ def imports(tree: ast.AST, package: str = "") -> Iterator[str]:
 
 
 def begins(name: str, *packages: str) -> bool:
-    """Whether `name` is one of the packages or inside one."""
+    """Returns whether `name` is one of the packages or inside one."""
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
 def files(*folders: str) -> list[Path]:
-    """The Python files of the folders; a folder without any would make a rule empty."""
+    """Returns the Python files of the folders. Every folder must have one, or a rule would check nothing."""
     found = {folder: sorted((PROJECT / folder).rglob("*.py")) for folder in folders}
     assert all(found.values()), found
     return [path for paths in found.values() for path in paths]
@@ -52,7 +52,7 @@ def parse(path: Path) -> ast.Module:
 
 
 def breaches(paths: list[Path], is_forbidden: Callable[[str], bool]) -> list[str]:
-    """What is imported although it is forbidden, as `file: name`."""
+    """Returns the forbidden imports, as `file: name`."""
     return [
         f"{path.relative_to(PROJECT)}: {name}"
         for path in paths

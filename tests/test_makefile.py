@@ -1,4 +1,4 @@
-"""`make` alone explains itself."""
+"""`make` without a target prints help."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _entries(lock: str) -> dict[str, list[str]]:
 
 
 def _wanted(source: str) -> list[Requirement]:
-    """What a source file itself asks for."""
+    """Returns the requirements of a source file itself."""
     lines = (line.partition("  #")[0] for line in (PROJECT / source).read_text("utf-8").splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 

@@ -1,4 +1,4 @@
-"""An app whose packages belong to another Python does not start on Azure, and says so in one sentence."""
+"""With packages of another Python the app does not start on Azure, and reports it in one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERSIONS: Final = ["1.25.0", "1.26.0", "1.27.3", "2.0.0", "2.2.9", "2.3.0", "2.4
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes azure-functions look installed in a version that no interpreter has."""
+    """Simulates an installed version of azure-functions that fits no interpreter."""
     metadata = tmp_path / "azure_functions-0.9.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: azure-functions\nVersion: 0.9.0\n", "utf-8")

@@ -1,4 +1,4 @@
-"""The sources of settings, and the values that they permit."""
+"""The sources of settings, and permitted values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections of the settings that services declare, the sample file, and where settings are read at all."""
+"""Sections of settings that services declare, the sample file, and the places that read settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ APP = sorted(
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A section with a field of each kind, and one that no setting decides."""
+    """A section with a field of each kind, and one without a setting."""
 
     is_open: bool = switch("SHOP_OPEN", default=False)
     places: int = number("SHOP_PLACES", default=3, least=1, most=9)

@@ -11,7 +11,7 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES, NAME_CHARACTERS = 300, 400, 30, 70
-LONG_FILES: Final = {"persistence/users.py"}  # it reads in the order of the story
+LONG_FILES: Final = {"persistence/users.py"}  # it follows the order of a request
 FIRST_READ: Final = (
     "function_app.py",
     "api/users/endpoints.py",
@@ -19,7 +19,7 @@ FIRST_READ: Final = (
     "persistence/users.py",
     "docs/architecture.md",
 )
-"""What a newcomer reads first."""
+"""The files that a newcomer reads first."""
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -56,7 +56,7 @@ def _functions(paths: Iterable[Path]) -> Iterator[tuple[str, ast.FunctionDef | a
 
 
 def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """From `def` to the end, docstring included, decorators excluded."""
+    """Returns the number of lines from `def` to the end: with the docstring, without decorators."""
     return (function.end_lineno or 0) - function.lineno + 1
 
 
@@ -78,7 +78,7 @@ def _pointers(tree: ast.AST) -> list[int]:
 
 
 def _listed(offenders: Iterable[str]) -> str:
-    """All of them: pytest shortens what it prints of a list."""
+    """Returns all offenders as text: pytest would shorten a list."""
     return "\n" + "\n".join(offenders)
 
 

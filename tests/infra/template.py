@@ -1,4 +1,4 @@
-"""The files of the deployment as text without comments, and what the tests read out of them."""
+"""The files of the deployment as text without comments, and functions that parse them."""
 
 from __future__ import annotations
 

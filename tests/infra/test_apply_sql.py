@@ -1,4 +1,4 @@
-"""The hook that azd runs after provisioning, with stand-ins for az and for what else it starts."""
+"""The hook that azd runs after provisioning, with stand-ins for az and the other programs that it starts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Hook:
         path.chmod(0o755)
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
-        """The hook as a process; `environment` extends what azd gives it."""
+        """Starts the hook; `environment` extends the variables of azd."""
         path = f"{self.folder / 'bin'}:/usr/bin:/bin"
         return subprocess.Popen(
             ["sh", self.folder / "infra" / "apply-sql.sh"],
@@ -71,7 +71,7 @@ class Hook:
         )
 
     def run(self, **environment: str) -> tuple[int, str, list[str]]:
-        """Its exit code, its output, and its calls after the check of the login."""
+        """Returns exit code, output, and the calls after the check of the login."""
         with self.start(**environment) as process:
             printed, _ = process.communicate(timeout=60)
         calls = self.calls.read_text("utf-8").splitlines()

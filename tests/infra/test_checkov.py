@@ -1,4 +1,4 @@
-"""The template passes checkov, and checkov would find what it is run for."""
+"""The template passes checkov, and checkov finds each weakness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The template has what the app needs and exposes no more; its parts fit one another. Nothing here calls Azure."""
+"""The template has the resources that the app needs and exposes no more. No test calls Azure."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def worker_python(python_3_13: Path) -> Path:
             _run(*install, "-r", REQUIREMENTS, "-c", CONSTRAINTS, RUNTIME)
             for outdated in ENVIRONMENTS.glob("[0-9a-f]*"):
                 shutil.rmtree(outdated, ignore_errors=True)
-            with suppress(OSError):  # another run was first
+            with suppress(OSError):  # another test run was faster
                 new.rename(environment)
         finally:
             shutil.rmtree(new, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The worker runtime at work on the app, as a process of its own (`worker.py`), and the requests sent to it."""
+"""The worker runtime with the app, as a separate process (`worker.py`), and the requests sent to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREADS: Final = 4
 
 
 class Response(NamedTuple):
-    """What a client receives."""
+    """The response that a client receives."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class Response(NamedTuple):
 
 
 class Runtime:
-    """A running worker. `report` is its first message: its functions, or the failure that kept it from starting."""
+    """A running worker. `report` is its first message: its functions, or the failure that prevented the start."""
 
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Runtime:
         return (self.folder / "stderr.txt").read_text("utf-8")
 
     def submit(self, request: httpx.Request, invocation_id: str) -> Future[Response]:
-        """The response to come; its result is an AssertionError where the function raised."""
+        """Sends a request and returns a future; it has an `AssertionError` if the function raised."""
         assert self._process.stdin is not None
         response = self._pending[invocation_id] = Future()
         message = {
@@ -70,7 +70,7 @@ class Runtime:
         return self.submit(request, str(uuid.uuid4())).result(WAIT_SECONDS)
 
     def stop(self) -> None:
-        """Kills the process, in whatever state it is."""
+        """Kills the process in any state."""
         self._process.kill()
         self._reader.join()
 

@@ -1,6 +1,6 @@
-"""The app under the worker runtime that Azure runs: what it indexes, how it starts, how many threads it uses.
+"""The app under the worker runtime that Azure runs: indexing, start, threads.
 
-`worker.py` says which parts of Azure it replaces.
+`worker.py` describes which parts of Azure it replaces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def test_it_runs_python_3_13_with_version_2_of_the_sdk(runtime: Runtime) -> None
 
 
 def test_its_capabilities_are_those_that_the_stand_in_implements(runtime: Runtime) -> None:
-    """Another capability may change what the host sends: then `worker.py` has to follow."""
+    """Another capability may change the messages of the host; then `worker.py` has to change too."""
     capabilities = {"RawHttpBodyBytes", "RpcHttpBodyOnly", "RpcHttpTriggerMetadataRemoved", "SharedMemoryDataTransfer"}
     capabilities |= {"TypedDataCollection", "WorkerStatus"}
     assert runtime.report["capabilities"] == dict.fromkeys(capabilities, "true")
@@ -56,7 +56,7 @@ def test_requests_run_on_as_many_threads_as_the_setting_says(
         return runtime.submit(request_for(method, path, **options), str(uuid.uuid4()))
 
     with closing(sqlite3.connect(runtime.folder / "x.db", isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")  # writers wait from now on
+        database.execute("BEGIN IMMEDIATE")  # makes writers wait
         writers = [submit("POST", "/flushDB") for _ in range(THREADS - 1)]
         assert submit("GET", "/balance").result(WAIT_SECONDS).status == 200
         assert not [writer for writer in writers if writer.done()]

@@ -5,8 +5,8 @@ Runs in an environment of its own, with Python 3.13, `requirements.txt` and `azu
 
 On Azure, host and runtime exchange messages of classes that are generated from protobuf files. No package on PyPI has
 the current ones, so the messages here are stand-ins: no serialization, only the fields that an HTTP function needs,
-with the types that the generated classes enforce. Everything else raises, in the runtime or here, so that a runtime
-that began to read other fields would fail the tests instead of passing by chance. What the host does with a request
+with the types that the generated classes enforce. Everything else raises, in the runtime or here, so a runtime that
+reads other fields fails the tests instead of passing by chance. What the host does with a request
 before and after the runtime (routes, query, chunked bodies) is implemented here too, after the host's public source
 (GrpcMessageConversionExtensions.cs): for that part the tests show that two readings of it agree, and no more.
 """
@@ -155,7 +155,7 @@ class Function(NamedTuple):
 
 
 class Host:
-    """What Azure has between a client and the runtime."""
+    """The parts of Azure between a client and the runtime."""
 
     def __init__(self, project: Path) -> None:
         self.project = project

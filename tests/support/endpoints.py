@@ -1,4 +1,4 @@
-"""Endpoints of a test's own, called as Azure Functions calls them."""
+"""Endpoints declared by tests, called as Azure Functions calls them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Call(Protocol):
 
 
 def caller_of(endpoint: Endpoint, *, idempotency_hours: int = 24) -> Call:
-    """A function that calls an endpoint of a service that was built."""
+    """Returns a function that calls an endpoint of a built service."""
     function = endpoint_function(endpoint, idempotency_hours=idempotency_hours)
 
     def call(
@@ -47,7 +47,7 @@ def caller_of(endpoint: Endpoint, *, idempotency_hours: int = 24) -> Call:
 
 
 def serve(handler: Callable[..., Any], *, idempotency_hours: int = 24, **declared: Any) -> Call:
-    """A function that calls an endpoint with this handler and the keywords of `Service.endpoint`."""
+    """Returns a function that calls an endpoint with this handler and these keywords of `Service.endpoint`."""
     service = Service("toy")
     service.endpoint(**declared)(handler)
     (endpoint,) = service.build(settings.current()).endpoints

@@ -1,4 +1,4 @@
-"""SQL Server's faults without one: a driver that raises as pyodbc does, and that keeps its data in SQLite.
+"""Faults of SQL Server without a server: a driver that raises like pyodbc and stores its data in SQLite.
 
 The faults are injected below SQLAlchemy, whose real pools, connections and transactions run over this driver.
 """
@@ -73,7 +73,7 @@ class _Connection(sqlite3.Connection):
 
 
 def connect_with_faults(database_file: Path) -> Faults:
-    """Connects the app by the engines of SQL Server, over the faulty driver; returns the faults that it will raise."""
+    """Connects the app with the engines of SQL Server over the faulty driver; returns the faults to raise."""
     faults = Faults()
 
     def connect() -> _Connection:

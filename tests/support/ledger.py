@@ -1,4 +1,4 @@
-"""The points service over HTTP, and a check of its books."""
+"""The points service over HTTP, and a consistency check of its tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from persistence.database import connections
 from persistence.points import BALANCES, LEDGER, SPENDS, TRANSACTIONS
 
 MOST: Final = 2**63 - 1
-"""The most points there can be."""
+"""The maximum of points."""
 ADD: Final = {"payer": "A", "points": 1, "timestamp": "2020-10-31T10:00:00Z"}
 """A body for addTransaction."""
 
@@ -27,7 +27,7 @@ FIVE: Final[list[tuple[str, int, str]]] = [
 ]
 FIVE_PAY: Final = [("DANNON", -100), ("UNILEVER", -200), ("MILLER COORS", -4700)]
 FIVE_LEAVE: Final = {"DANNON": 1000, "UNILEVER": 0, "MILLER COORS": 5300}
-"""The worked example: five transactions, what a spend of 5000 makes the payers pay, and what it leaves."""
+"""The worked example: five transactions, the payments of a spend of 5000, and the remaining balances."""
 
 
 class Ledger:
@@ -51,7 +51,7 @@ class Ledger:
         return self.api.post("spend", {"points": points})
 
     def spend(self, points: int) -> list[tuple[str, int]]:
-        """Who paid how much, in the order of the response."""
+        """Spends points and returns the payments, in the order of the response."""
         response = self.try_spend(points)
         assert response.status_code == 200, response.text
         assert all(list(payment) == ["payer", "points"] for payment in response.json())
@@ -68,7 +68,7 @@ class Ledger:
 
     @staticmethod
     def tables() -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every table but those of the users, in the order of the keys."""
+        """Returns all rows of all tables except those of users, in the order of their keys."""
         tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in ("users", "managers")]
         with connections.reading() as connection:
             return {

@@ -21,7 +21,7 @@ from tests.programs import WAIT_SECONDS
 
 DRIVER_NAME: Final = "ODBC Driver 18 for SQL Server"
 ENCRYPT_ON: Final = 1
-"""What a client's first packet says about encryption where it asks for it."""
+"""The option in a client's first packet that requests encryption."""
 _ENCRYPTION, _TERMINATOR = 1, 255
 """An option of a client's first packet, and the end of its options (MS-TDS 2.2.6.5, PRELOGIN)."""
 SECRETS: Final = {"Server": "localhost", "UID": "rollbook_app", "PWD": "{pass;w}}ord}", "Database": "rollbook_db"}
@@ -29,7 +29,7 @@ SECRETS: Final = {"Server": "localhost", "UID": "rollbook_app", "PWD": "{pass;w}
 
 
 def find_driver() -> tuple[Path, str]:
-    """The driver's file, and what is missing."""
+    """Returns the driver's file, and a description of what is missing."""
     try:
         importlib.import_module("pyodbc")
     except ImportError as error:
@@ -71,7 +71,7 @@ def silent_port() -> Iterator[int]:
 
 
 class HangingUp:
-    """A server that reads each client's first packet, records whether it asks for encryption, and hangs up."""
+    """A server that reads each client's first packet, records whether it requests encryption, and disconnects."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
@@ -84,7 +84,7 @@ class HangingUp:
                 client, _ = self.listener.accept()
             except OSError:  # shut down
                 return
-            with client, suppress(OSError):  # the client went first
+            with client, suppress(OSError):  # the client disconnected first
                 client.settimeout(WAIT_SECONDS)
                 self.encryption.append(self._read_encryption(client))
 
@@ -108,7 +108,7 @@ class HangingUp:
 
 
 class Cursor:
-    """As much of pyodbc's cursor as SQLAlchemy uses."""
+    """The part of pyodbc's cursor that SQLAlchemy uses."""
 
     description = (("", str, None, None, None, None, True),)
     rowcount = -1
@@ -134,7 +134,7 @@ class Cursor:
 
 
 class Connection:
-    """As much of pyodbc's connection as SQLAlchemy uses."""
+    """The part of pyodbc's connection that SQLAlchemy uses."""
 
     def __init__(self, driver: StandInDriver) -> None:
         self.driver = driver
@@ -150,7 +150,7 @@ class Connection:
             raise self.driver.fault
 
     def rollback(self) -> None:
-        if not self.autocommit:  # the driver knows that there is nothing to send
+        if not self.autocommit:  # in autocommit the driver sends nothing
             self.driver.sent.append("rollback")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a parse function makes of a value, and values that are nearly valid."""
+"""Results of parse functions, and nearly valid values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def any_text(max_size: int) -> st.SearchStrategy[str]:
 
 @st.composite
 def near_valid_texts(draw: st.DrawFn, valid: Sequence[str], awkward: Sequence[str]) -> str:
-    """A valid text after up to three mutations: a character inserted, replaced or removed."""
+    """Valid texts after up to three mutations: a character inserted, replaced or removed."""
     text = draw(st.sampled_from(valid))
     for _ in range(draw(st.sampled_from([0, 1, 1, 2, 3]))):
         position = draw(st.integers(0, len(text)))

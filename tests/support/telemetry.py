@@ -1,4 +1,4 @@
-"""What telemetry records, kept in memory."""
+"""Recorded telemetry, in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 import telemetry
 
 NAME, NUMBER, PAN, PAYER = "Zebulon Quixworth", "9123498765", "QWXPZ9876K", "ZANZIBARIAN"
-"""Values that occur only in what the tests send."""
+"""Values that occur only in requests of the tests."""
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CLOSED = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
 """A connection string whose endpoint is unreachable."""
@@ -74,7 +74,7 @@ class Observed:
 
 @contextmanager
 def observing() -> Iterator[Observed]:
-    """What is recorded in a block."""
+    """Yields the telemetry recorded during the block."""
     observed = Observed()
     try:
         yield observed

@@ -1,4 +1,4 @@
-"""Work that many threads begin at the same moment."""
+"""Work that many threads begin simultaneously."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work` returns in `count` threads that begin together."""
+    """Returns the results of `work` in `count` threads that begin together."""
     barrier = Barrier(count)
 
     def begin(number: int) -> Any:

@@ -1,4 +1,4 @@
-"""A database server whose logins and statements fail or hang when a test wants them to."""
+"""A database server whose logins and statements fail or hang on demand."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _Connection(sqlite3.Connection):
 
 
 class UnreliableServer:
-    """A SQL Server as far as logins and statements go, over SQLite.
+    """Logins and statements of a SQL Server, over SQLite.
 
-    What reaches `place` ("connect" or "execute") waits until `released` is set, and then raises `fault`, `times` times.
+    Calls at `place` ("connect" or "execute") wait until `released` is set; `times` of them raise `fault`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class UnreliableServer:
         self.released.set()
 
     def reach(self, place: str) -> None:
-        """Waits or raises, where this is the place to do so."""
+        """Waits or raises if `place` is the configured one."""
         if place != self.place:
             return
         self.reached.set()
@@ -46,7 +46,7 @@ class UnreliableServer:
             raise self.fault
 
     def hang(self) -> None:
-        """Lets whatever reaches the place wait from now on."""
+        """Makes calls at the place wait from now on."""
         self.reached.clear()
         self.released.clear()
 

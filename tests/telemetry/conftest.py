@@ -14,7 +14,7 @@ from tests.support.telemetry import Observed, observing
 
 @pytest.fixture
 def observed(api: Any) -> Iterator[Observed]:
-    """What is recorded from now on."""
+    """The telemetry recorded from now on."""
     with observing() as observed:
         yield observed
 

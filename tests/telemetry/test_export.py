@@ -1,4 +1,4 @@
-"""Telemetry in a process of its own: what is imported, and what reaches Application Insights."""
+"""Telemetry in a separate process: imports, and the data that reach Application Insights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE
 pytestmark = pytest.mark.slow  # processes
 
 QUIET = {
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # nothing of these tests leaves the machine
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # no data leave the machine
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",

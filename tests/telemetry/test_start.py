@@ -1,4 +1,4 @@
-"""How observation begins and ends, and what the exporter is configured with."""
+"""Start and end of observation, and the configuration of the exporter."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Distribution:
 
 @pytest.fixture
 def distribution(monkeypatch: pytest.MonkeyPatch) -> Iterator[Distribution]:
-    """An exporter that exports nothing; observation ends with the test."""
+    """An exporter that exports nothing; observation ends after the test."""
     distribution, ends, observe = Distribution(), [], telemetry.observe
     monkeypatch.setitem(sys.modules, "azure.monitor.opentelemetry", distribution)
     monkeypatch.setattr(telemetry, "observe", lambda *arguments: ends.append(observe(*arguments)))
@@ -125,7 +125,7 @@ def test_with_a_connection_string_everything_but_log_lines_is_exported(
     (options,) = distribution.configured
     assert options["connection_string"] == CLOSED
     assert options["credential"] is None
-    exported = options["logger_name"]  # this logger's lines, and those of the loggers below it
+    exported = options["logger_name"]  # lines of this logger and of its children
     assert exported
     assert exported != "rollbook"
     assert not "rollbook".startswith(f"{exported}.")

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of what only SQL Server has: a faulty driver, the real one, and a stand-in for pyodbc."""
+"""Fixtures for tests of SQL Server: a faulty driver, Microsoft's driver, and a stand-in for pyodbc."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def driver_file() -> Path:
 
 @pytest.fixture(scope="session")
 def installed(driver_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables of a process in which the driver is installed by name. unixODBC reads them once per process."""
+    """The environment of a process in which the driver is installed by name. unixODBC reads it once per process."""
     folder = tmp_path_factory.mktemp("odbc")
     (folder / "odbcinst.ini").write_text(f"[{DRIVER_NAME}]\nDriver={driver_file}\n", "utf-8")
     return {"ODBCSYSINI": str(folder), "ODBCINSTINI": "odbcinst.ini"}
@@ -71,7 +71,7 @@ def hanging_up() -> Iterator[HangingUp]:
 
 @pytest.fixture
 def driver(driver_file: Path, monkeypatch: pytest.MonkeyPatch) -> StandInDriver:
-    """A stand-in for pyodbc's `connect`, which logs in nowhere."""
+    """A stand-in for pyodbc's `connect`, which contacts no server."""
     assert driver_file.exists()
     driver = StandInDriver()
     monkeypatch.setattr("pyodbc.connect", driver.connect)

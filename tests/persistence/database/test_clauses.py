@@ -1,4 +1,4 @@
-"""Clauses as SQL Server gets them; on SQLite every other test executes them."""
+"""Clauses compiled for SQL Server; other tests execute them on SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `DATABASE_URL` may say, and what of it reaches the driver."""
+"""Permitted values of `DATABASE_URL`, and the keywords that reach the driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `connect` accepts, and what is open before and after it."""
+"""The values that `connect` accepts, and the engines before and after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver's error stands for."""
+"""Classification of driver errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from persistence.database.errors import (
 
 
 class _DriverError(Exception):
-    """As pyodbc raises: SQLSTATE, then a message that ends in the server's number and the ODBC function's name."""
+    """An error like those of pyodbc: SQLSTATE, and a message that ends in the server's number and the ODBC function."""
 
 
 def _driver_error(kind: type[DBAPIError], state: str, message: str) -> DBAPIError:

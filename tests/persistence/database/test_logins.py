@@ -1,4 +1,4 @@
-"""What pyodbc is called with, and what is sent to a server, by a stand-in for pyodbc's `connect`."""
+"""The arguments of pyodbc's `connect` and the statements sent to a server, with a stand-in for `connect`."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_login_is_limited_to_the_rest_of_the_budget(
 
 @pytest.fixture
 def own_login(odbc: Callable[..., str]) -> str:
-    """The connection string of a developer who is logged in to Azure."""
+    """The connection string for a developer's login to Azure."""
     return odbc(Authentication="ActiveDirectoryDefault", UID=None, PWD=None)
 
 

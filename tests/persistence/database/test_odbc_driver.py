@@ -1,4 +1,4 @@
-"""The path to Azure SQL as far as it goes without one: the app, pyodbc, and Microsoft's real ODBC driver."""
+"""The path to Azure SQL without a server: the app, pyodbc, and Microsoft's ODBC driver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MARGIN = 15
 
 
 class Program:
-    """A development host, called and read."""
+    """A running development host, with its output."""
 
     def __init__(self, process: subprocess.Popen[str], log_file: Path, client: httpx.Client) -> None:
         self.log_file = log_file

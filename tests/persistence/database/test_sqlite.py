@@ -1,4 +1,4 @@
-"""What callers see when the embedded database is locked, full or gone, and that nothing is lost or half done."""
+"""Responses if the embedded database is locked, full or gone; no change is lost or partial."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_writer_that_waits_too_long_for_another_one_is_a_503(impatient_api: An
 
 @pytest.fixture
 def small_disk() -> Iterator[list[int]]:
-    """A list whose number is the most pages that a database file may have, for connections opened from now on."""
+    """A list with the maximum number of pages of a database file, for connections opened from now on."""
     pages = [1_000_000]
 
     def limit(connection: sqlite3.Connection, _: object) -> None:

@@ -1,4 +1,4 @@
-"""What happens to callers and data when Azure SQL pauses, fails over or throttles."""
+"""Responses and data if Azure SQL pauses, fails over or throttles."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_commit_with_a_lost_response_can_be_repeated_safely(
     body = api.new_user(manager_id=managers[0])
     faults.waiting["committed"] = [code]
     assert api.post("create_user", body).json()["type"] == "/problems/outcome-unknown"
-    assert api.post("create_user", body).status_code == 409  # it was committed: the caller learns it by a second call
+    assert api.post("create_user", body).status_code == 409  # it was committed, as a second call shows
     (user,) = api.get(mob_num=body["mob_num"])
     faults.waiting["committed"] = [code]
     assert api.update([user["user_id"]], manager_id=managers[1]).status_code == 503

@@ -1,4 +1,4 @@
-"""Column types on SQL Server; on SQLite every other test uses them."""
+"""Column types on SQL Server; other tests use them on SQLite."""
 
 from __future__ import annotations
 
