@@ -48,7 +48,7 @@ def _pattern(template: str) -> re.Pattern[str]:
             part = f"/(?P<{name}>{'.*' if star else '[^/]+'})"
             pattern += f"(?:{part})?" if star or optional else part
         elif "{" in segment:
-            raise UnsupportedError(f"its route has a part that only the real host knows: {segment}")
+            raise UnsupportedError(f"its route has a part that only the real host supports: {segment}")
         else:
             pattern += "/" + re.escape(segment)
     return re.compile(pattern + "/?", re.IGNORECASE)  # ASP.NET ignores case and a trailing slash

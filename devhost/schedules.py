@@ -84,7 +84,7 @@ def next_occurrence(schedule: Schedule, after: datetime) -> datetime:
     """Returns the first occurrence later than `after`, in UTC like `after`."""
     if isinstance(schedule, timedelta):
         return after + schedule
-    # cron runs where the day of the month *or* that of the week matches, NCRONTAB where both do.
+    # cron runs if the day of the month *or* of the week matches, NCRONTAB only if both match.
     while (occurrence := next(CronSim(schedule.expression, after))).isoweekday() % 7 not in schedule.days_of_week:
         after = occurrence.replace(hour=23, minute=59, second=59)
     return occurrence

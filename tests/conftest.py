@@ -218,7 +218,7 @@ def app_database(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def api(_client: httpx.Client, app_database: None) -> Api:
-    """The app over HTTP, on a database of its own."""
+    """The app over HTTP, with a separate database."""
     return Api(_client)
 
 

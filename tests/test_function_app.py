@@ -78,7 +78,7 @@ def served_by(*services: str) -> list[str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a database of their own."""
+    """Settings with a separate database."""
     yield replace(load({}, tmp_path), database_url=f"sqlite:///{tmp_path}/rollbook.db", services=("users", "points"))
     connections.close()
 
@@ -275,7 +275,7 @@ def test_timers_are_registered_where_they_can_run(
     assert caplog.records == []
 
 
-def test_elsewhere_one_warning_names_the_timers_that_do_not_run(
+def test_without_storage_a_warning_names_the_timers_that_do_not_run(
     toys: None, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

@@ -117,7 +117,7 @@ def test_settings_imports_nothing_of_the_project() -> None:
 
 
 def folders() -> set[str]:
-    """The folders of the project that hold Python files, but for virtual environments."""
+    """The folders of the project with Python files, except virtual environments."""
     return {
         folder.name
         for folder in PROJECT.iterdir()

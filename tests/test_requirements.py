@@ -51,7 +51,7 @@ def test_every_line_of_a_lock_is_a_pin_with_hashes(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", SOURCES)
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: "-".join(environment.values()))
-def test_a_lock_pins_once_what_is_asked_for(lock: str, environment: dict[str, str]) -> None:
+def test_a_lock_pins_each_requirement_once(lock: str, environment: dict[str, str]) -> None:
     pinned = _pinned(lock, environment)
     versions = dict(pinned)
     assert len(pinned) == len(versions)

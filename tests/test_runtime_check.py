@@ -52,7 +52,7 @@ def test_packages_of_another_python_are_rejected_on_azure() -> None:
 
 
 @pytest.mark.usefixtures("install")
-def test_packages_are_not_looked_at_elsewhere() -> None:
+def test_packages_are_not_checked_elsewhere() -> None:
     runtime_check.check_interpreter(on_azure=False)
 
 

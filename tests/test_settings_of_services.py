@@ -247,7 +247,7 @@ def uses_of_current(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
-def test_settings_are_handed_down_and_not_fetched() -> None:
+def test_settings_are_passed_down_and_not_fetched() -> None:
     programs = {"function_app.py", "__main__.py"}
     found = [
         f"{path.relative_to(PROJECT)}:{line}"

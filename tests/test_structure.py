@@ -23,7 +23,7 @@ FIRST_READ: Final = (
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The Python files below a folder but for those of hidden folders and virtual environments."""
+    """Yields the Python files below a folder, except in hidden folders and virtual environments."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith(".") and not (path / "pyvenv.cfg").exists():
             yield from _files(path)
@@ -61,7 +61,7 @@ def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def _docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
-    """String literals that stand alone as statements: docstrings, those of attributes included."""
+    """Yields string literals that are statements: docstrings, including those of attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield node.value
@@ -82,7 +82,7 @@ def _listed(offenders: Iterable[str]) -> str:
     return "\n" + "\n".join(offenders)
 
 
-def test_the_files_of_every_part_are_looked_at() -> None:
+def test_the_files_of_every_part_are_checked() -> None:
     names = {_name(path) for path in (*FILES, *TEST_FILES)}
     assert names >= {"function_app.py", "api/http/endpoint.py", "persistence/users.py", "tests/test_structure.py"}
 

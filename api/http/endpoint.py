@@ -138,7 +138,7 @@ def _unexpected(error: BaseException, function: str, invocation_id: str) -> Outc
 
 
 def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpRequest], Response]:
-    """Returns the function that runs one request; whatever depends on the declaration alone is computed here, once."""
+    """Returns the function that runs one request; computes here, once, what depends only on the declaration."""
     parts = _readers(endpoint)
     invalid = BodyInvalidError if "request" in parts else RequestInvalidError
     takes_body = "request" in parts or endpoint.ignore_body

@@ -160,7 +160,7 @@ def test_two_origins_are_another_origin(server: AppServer, calls: list[str]) -> 
         ("localhost", "http://localhost"),
     ],
 )
-def test_the_apps_own_pages_can(server: AppServer, calls: list[str], host: str, origin: str) -> None:
+def test_the_apps_own_pages_can_call_a_function(server: AppServer, calls: list[str], host: str, origin: str) -> None:
     same_origin = "Sec-Fetch-Site: same-origin"
     assert send(server, f"Host: {host}", f"Origin: {origin}", same_origin, method="POST") == (200, b"changed")
     assert send(server, f"Host: {host}", same_origin)[0] == 200  # browsers send no Origin with a GET of their own site
@@ -173,7 +173,7 @@ def test_an_own_origin_does_not_make_up_for_a_foreign_host(server: AppServer, ca
 
 
 @pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("?", 403), ("none", 200)])
-def test_an_image_or_link_of_another_site_cannot_either(
+def test_an_image_or_link_of_another_site_cannot_call_a_function(
     server: AppServer, calls: list[str], site: str, status: int
 ) -> None:
     assert send(server, "Host: localhost", f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: no-cors")[0] == status

@@ -62,7 +62,7 @@ def test_a_listed_origin_gets_its_headers_with_every_response(
     assert methods == ["POST"]
 
 
-def test_a_body_that_is_too_large_has_them_too(
+def test_the_413_for_a_large_body_has_cors_headers(
     server: AppServer, app: func.FunctionApp, methods: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "BODY_BYTES_MAX", 1)
@@ -72,7 +72,7 @@ def test_a_body_that_is_too_large_has_them_too(
 
 
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1"])
-def test_requests_without_origin_and_of_the_own_one_get_none(
+def test_requests_without_origin_or_of_the_own_one_get_no_headers(
     server: AppServer, app: func.FunctionApp, methods: list[str], origin: str | None
 ) -> None:
     client = server.serve(app, access=Access(cors=Cors((ONE, OTHER))))
@@ -84,7 +84,7 @@ def test_requests_without_origin_and_of_the_own_one_get_none(
 @pytest.mark.parametrize(
     "origin", ["https://app.example.evil", "https://evil.app.example", "http://app.example", "null"]
 )
-def test_an_origin_that_is_not_listed_is_a_403_without_them(
+def test_an_origin_that_is_not_listed_is_a_403_without_cors_headers(
     server: AppServer, app: func.FunctionApp, methods: list[str], origin: str
 ) -> None:
     client = server.serve(app, access=Access(cors=Cors((ONE, OTHER), credentials=True)))
@@ -95,7 +95,7 @@ def test_an_origin_that_is_not_listed_is_a_403_without_them(
 
 
 @pytest.mark.parametrize(
-    ("cors", "asked", "headers"),
+    ("cors", "requested", "headers"),
     [
         (Cors((ONE,)), {}, {"allow-origin": ONE}),
         (Cors((ONE,)), {"Access-Control-Request-Headers": ""}, {"allow-origin": ONE}),
@@ -117,12 +117,12 @@ def test_a_preflight_request_is_granted_what_it_asks_for(
     app: func.FunctionApp,
     methods: list[str],
     cors: Cors,
-    asked: dict[str, str],
+    requested: dict[str, str],
     headers: dict[str, str],
 ) -> None:
     client = server.serve(app, access=Access(cors=cors))
     for path, method in (("/any", "DELETE"), ("/nowhere", "POST")):
-        response = client.options(path, headers={"Origin": ONE, "Access-Control-Request-Method": method, **asked})
+        response = client.options(path, headers={"Origin": ONE, "Access-Control-Request-Method": method, **requested})
         assert (response.status_code, response.content) == (204, b"")
         assert cors_of(response) == {**headers, "allow-methods": method}
         assert not {"content-length", "transfer-encoding", "content-type"} & set(response.headers)

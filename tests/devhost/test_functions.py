@@ -188,11 +188,11 @@ def test_unsupported_functions_are_listed_with_the_reason(server: AppServer, app
     add(app, "greet")
     client = server.serve(app)
     assert server.unsupported == [
-        "default: its route has a part that only the real host knows: {id=1}",
+        "default: its route has a part that only the real host supports: {id=1}",
         "dequeue: it has neither an HTTP nor a timer trigger",
         "enqueue: it has a binding besides its timer",
-        "number: its route has a part that only the real host knows: {id:int}",
-        "part: its route has a part that only the real host knows: no-{id}",
+        "number: its route has a part that only the real host supports: {id:int}",
+        "part: its route has a part that only the real host supports: no-{id}",
         "push: it has a binding besides HTTP",
         "tick: its schedule cannot be read: the setting ROLLBOOK_NO_SUCH_SETTING is not set",
     ]

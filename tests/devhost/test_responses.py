@@ -26,9 +26,7 @@ def test_a_str_is_sent_as_plain_text(server: AppServer, app: func.FunctionApp) -
 
 
 @pytest.mark.parametrize("value", [None, {"a": 1}, b"bytes", 200], ids=repr)
-def test_what_is_neither_a_response_nor_a_str_is_an_empty_500(
-    server: AppServer, app: func.FunctionApp, value: object
-) -> None:
+def test_a_result_of_another_type_is_an_empty_500(server: AppServer, app: func.FunctionApp, value: object) -> None:
     @app.route("plain")
     def plain(req: func.HttpRequest) -> object:
         return value

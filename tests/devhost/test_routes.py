@@ -68,7 +68,7 @@ def test_a_catch_all_is_the_rest_of_the_path(server: AppServer, app: func.Functi
     assert client.get("/filesystem").status_code == 404
 
 
-def test_of_two_matching_routes_the_first_function_name_wins(server: AppServer) -> None:
+def test_the_first_function_name_of_two_matching_routes_wins(server: AppServer) -> None:
     for exact, wild in (("a", "b"), ("b", "a")):
         app = func.FunctionApp()
         add(app, exact, "users")

@@ -86,7 +86,7 @@ def test_the_next_occurrences(schedule: str, after: str, occurrences: list[str])
         "00:00:00", "24:00:00", "00:60:00", "00:00:60", "-00:00:30", "00:00:00.5", "1:2:3:4",
     ],
 )  # fmt: skip
-def test_what_is_not_a_schedule_is_an_error_of_one_line(schedule: str) -> None:
+def test_an_invalid_schedule_is_an_error_of_one_line(schedule: str) -> None:
     with pytest.raises(ScheduleError) as caught:
         parse_schedule(schedule)
     assert str(caught.value)

@@ -43,7 +43,7 @@ def test_a_signal_right_after_the_urls_are_printed_ends_it(tmp_path: Path, numbe
             assert unexpected(program.log) == []
 
 
-def test_what_was_created_is_there_after_a_stop_and_a_second_start(tmp_path: Path) -> None:
+def test_created_users_are_there_after_a_stop_and_a_second_start(tmp_path: Path) -> None:
     with running(tmp_path) as program:
         user = program.post("create_user", new_user()).json()["user"]
         assert program.end(signal.SIGTERM) == 0

@@ -116,7 +116,7 @@ def test_a_clock_that_is_set_back_is_followed_and_no_tick_repeated(play: Callabl
     play("0 * * * * *", scenario)
 
 
-def test_it_never_overlaps_with_itself_and_what_it_missed_runs_once(play: Callable[..., None]) -> None:
+def test_it_never_overlaps_with_itself_and_missed_runs_happen_once(play: Callable[..., None]) -> None:
     async def scenario(clock: Clock) -> None:
         clock.open.clear()
         assert await clock.at(minutes=1) == [("0:01:00", False)]

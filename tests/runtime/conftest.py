@@ -83,7 +83,7 @@ def worker_python(python_3_13: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def runtime(worker_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    """The worker runtime with the app, on a database of its own."""
+    """The worker runtime with the app, with a separate database."""
     with running_worker(tmp_path_factory.mktemp("runtime"), worker_python) as runtime:
         assert "failure" not in runtime.report, runtime.report
         assert runtime.report, runtime.log

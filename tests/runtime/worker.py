@@ -1,6 +1,6 @@
 """Microsoft's worker runtime serving this app, with this program as its host.
 
-Runs in an environment of its own, with Python 3.13, `requirements.txt` and `azure-functions-runtime`: nothing of
+Runs in a separate environment with Python 3.13, `requirements.txt` and `azure-functions-runtime`: nothing of
 `.venv` may be imported here. Requests are JSON lines on stdin, responses are JSON lines on stdout.
 
 On Azure, host and runtime exchange messages of classes that are generated from protobuf files. No package on PyPI has

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def error_of(parse: Callable[[object], object], value: object) -> InvalidError:
-    """The `InvalidError` that `parse` raises for `value`: of a subclass with a code of its own, and with a detail."""
+    """Returns the `InvalidError` that `parse` raises for `value`, after checking its code and detail."""
     with pytest.raises(InvalidError) as caught:
         parse(value)
     assert "code" in vars(type(caught.value))

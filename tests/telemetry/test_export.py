@@ -131,7 +131,7 @@ def ingestion() -> Iterator[Any]:
         thread.join()
 
 
-def test_what_is_exported_has_spans_and_counters_and_no_value(tmp_path: Path, ingestion: Any) -> None:
+def test_exported_telemetry_has_spans_and_counters_and_no_value(tmp_path: Path, ingestion: Any) -> None:
     endpoint = f"http://127.0.0.1:{ingestion.server_address[1]}/"
     own: dict[str, Any] = {
         **QUIET,

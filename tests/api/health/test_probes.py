@@ -70,7 +70,7 @@ def test_a_good_result_is_reused_for_30_seconds(
     assert problem_of(api.client.get("/health?database=1")) == "database-unavailable"
 
 
-# ---- many at once
+# ---- concurrent probes
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def slow_statements(api: Any) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slow_statements")
-def test_of_32_probes_at_once_31_get_the_previous_result(api: Any, clock: Any, statements: list[str]) -> None:
+def test_31_of_32_concurrent_probes_get_the_previous_result(api: Any, clock: Any, statements: list[str]) -> None:
     assert api.client.get("/health?database=1").status_code == 200
     clock.now += 31
     responses = at_once(32, lambda number: api.client.get(DATABASE[number % 2]))

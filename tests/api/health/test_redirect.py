@@ -1,4 +1,4 @@
-"""Health on Azure, where a function has one level of authorization: the database's health is a function of its own."""
+"""Health on Azure, where a function has one level of authorization: a second function has the database's health."""
 
 from __future__ import annotations
 

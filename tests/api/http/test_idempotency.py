@@ -137,7 +137,7 @@ def test_another_request_under_the_same_key_is_a_409_and_changes_nothing(
     assert content_of(call(api, route, "key-1")) == content_of(first)
 
 
-def test_of_a_request_only_a_hash_is_stored(api: Any) -> None:
+def test_only_a_hash_of_a_request_is_stored(api: Any) -> None:
     call(api, "addTransaction", payer="Unmistakable")
     call(api, "spend", "key-1")
     with connections.reading() as connection:

@@ -97,7 +97,7 @@ def test_a_key_belongs_to_the_operation_too(api: Any, route: str) -> None:
     assert stored_counts() == (2, 2, 1)
 
 
-def test_of_a_function_key_only_a_hash_is_stored_and_nothing_logged(api: Any, caplog: Any) -> None:
+def test_only_a_hash_of_a_function_key_is_stored_and_nothing_is_logged(api: Any, caplog: Any) -> None:
     with caplog.at_level(logging.DEBUG):
         for options in CALLERS:
             call(api, "addTransaction", "key-1", options=options)

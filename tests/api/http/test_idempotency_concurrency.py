@@ -17,7 +17,7 @@ from persistence.database import connections, retries
 from tests.support.keys import balance_of, call, code_of, content_of, each_route, stored_counts
 from tests.support.threads import at_once
 
-# ---- at once
+# ---- concurrent calls
 
 
 @each_route
@@ -48,13 +48,13 @@ def test_threads_with_keys_of_their_own_do_not_conflict(api: Any) -> None:
     assert stored_counts() == (8, 8, 0)
 
 
-def test_of_two_requests_at_once_under_one_key_one_is_rejected(api: Any) -> None:
+def test_one_of_two_concurrent_requests_under_one_key_is_rejected(api: Any) -> None:
     statuses = at_once(16, lambda number: call(api, "addTransaction", "key-1", points=1 + number % 2).status_code)
     assert Counter(statuses) == {201: 8, 409: 8}
     assert stored_counts() == (1, 1, 0)
 
 
-# ---- what SQL Server does: there the claims of two calls may meet, and a commit's response may be lost
+# ---- SQL Server: the claims of two calls may conflict, and the response to a commit may be lost
 
 
 class _Connection(sqlite3.Connection):

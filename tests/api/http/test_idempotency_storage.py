@@ -29,7 +29,7 @@ class _Named(Request):
 
 
 class _Noted:
-    """An idempotent endpoint whose effect is a row of its own. Its responses and errors are `outcomes`."""
+    """An idempotent endpoint that inserts a row. Its responses and errors are `outcomes`."""
 
     def __init__(self, *outcomes: Response | Exception, **declared: Any) -> None:
         self.runs = 0

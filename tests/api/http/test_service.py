@@ -150,12 +150,12 @@ def test_before_runs_once_though_the_transaction_is_retried(client: httpx.Client
     assert len(notes()) == 1
 
 
-def test_before_runs_again_where_the_database_failed_it(client: httpx.Client) -> None:
+def test_before_runs_again_after_a_database_error(client: httpx.Client) -> None:
     assert client.post("/toy/notes", json={"text": "unavailable"}, headers=TOKEN).status_code == 201
     assert journal.entries == ["check", "before", "before", "handler"]
 
 
-def test_before_may_write_what_stays_though_the_call_fails(client: httpx.Client) -> None:
+def test_writes_of_before_stay_though_the_call_fails(client: httpx.Client) -> None:
     for count in (1, 2):
         response = client.post("/toy/login", content="username=a&password=b", headers=FORM)
         assert (response.status_code, response.headers["retry-after"]) == (429, str(count))
@@ -281,7 +281,7 @@ def test_a_declaration_that_cannot_work_fails_at_import(declared: Any, message: 
         Service("x").endpoint(**declared)(lambda: None)
 
 
-def test_a_handler_may_only_take_what_there_is() -> None:
+def test_a_handler_may_only_have_known_parameters() -> None:
     with pytest.raises(TypeError, match="prepared"):
         Service("x").endpoint()(lambda prepared: prepared)
 

@@ -109,7 +109,7 @@ def _books(database_file: Path) -> Iterator[Books]:
 
 @contextmanager
 def _checking_all_the_time(database_file: Path) -> Iterator[Books]:
-    """Checks the books over and over, from a thread of its own, while the block runs."""
+    """Checks the ledger repeatedly, in a separate thread, while the block runs."""
     done = Event()
 
     def check() -> int:
@@ -163,14 +163,14 @@ def test_32_threads_that_spend_one_balance_spend_no_point_twice(api: Any, databa
         assert balance == {payer: points + paid[payer] for payer, points in added.items()}
 
 
-def test_of_32_threads_that_spend_the_same_points_one_wins(api: Any) -> None:
+def test_one_of_32_threads_that_spend_the_same_points_wins(api: Any) -> None:
     assert api.post("addTransaction", _transaction("A", 100, 1)).status_code == 201
     statuses = at_once(32, lambda _: api.post("spend", {"points": 51}).status_code)
     assert Counter(statuses) == {200: 1, 409: 31}
     assert api.client.get("/balance").json() == {"A": 49}
 
 
-def test_of_32_threads_that_debit_the_same_points_one_wins(api: Any) -> None:
+def test_one_of_32_threads_that_debit_the_same_points_wins(api: Any) -> None:
     assert api.post("addTransaction", _transaction("A", 100, 1)).status_code == 201
     assert api.post("addTransaction", _transaction("B", 10_000, 2)).status_code == 201
     statuses = at_once(32, lambda _: api.post("addTransaction", _transaction("A", -51, 3)).status_code)

@@ -80,7 +80,7 @@ def test_the_balance_has_payers_at_zero(ledger: Ledger) -> None:
     assert ledger.balance() == {"A": 0, "B": 0}
 
 
-def test_what_each_payer_paid_is_stored_for_ever(ledger: Ledger) -> None:
+def test_each_payment_is_stored_permanently(ledger: Ledger) -> None:
     ledger.add("A", 5, 1)
     ledger.add("B", 5, 2)
     ledger.spend(7)
@@ -179,7 +179,7 @@ def test_a_method_that_an_endpoint_does_not_have_is_not_found(ledger: Ledger, me
 
 @pytest.fixture
 def built(tmp_path: Path) -> Iterator[func.FunctionApp]:
-    """An app of the points service alone, over a database of its own."""
+    """An app with only the points service and a separate database."""
     yield function_app.build(
         replace(
             settings.current(), database_url=f"sqlite:///{tmp_path}/built.db", services=("points",), health_check=False

@@ -183,7 +183,7 @@ def test_a_spend_over_many_lots_takes_each_of_them_once(ledger: Ledger, lots: in
     check_books(ledger.tables())
 
 
-# ---- any sequence of calls, against a model that knows single points
+# ---- any sequence of calls, compared with a model of single points
 
 
 class Model:
@@ -227,7 +227,7 @@ spends = st.integers(1, 40)
 
 @given(calls=st.lists(adds | adds | spends, min_size=8, max_size=30))
 @hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_sequence_of_calls_does_as_single_points_would_be_counted(
+def test_any_sequence_of_calls_matches_the_model_of_single_points(
     ledger: Ledger, calls: list[tuple[str, int, int] | int]
 ) -> None:
     ledger.flush()

@@ -1,4 +1,4 @@
-"""Many clients at once: a race has one winner and clear responses, and no change is partial."""
+"""Concurrent clients: a race has one winner and clear responses, and no change is partial."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from tests.support.threads import at_once
 
 
-def test_of_64_threads_that_create_one_number_one_succeeds(api: Any) -> None:
+def test_one_of_64_threads_that_create_one_number_succeeds(api: Any) -> None:
     body = api.new_user()
     statuses = at_once(64, lambda _: api.post("create_user", body).status_code)
     assert Counter(statuses) == {201: 1, 409: 63}
     assert len(api.get()) == 1
 
 
-def test_of_16_updates_that_take_one_number_one_succeeds(api: Any) -> None:
+def test_one_of_16_updates_that_take_one_number_succeeds(api: Any) -> None:
     ids = [api.create()["user_id"] for _ in range(16)]
     statuses = at_once(16, lambda number: api.update([ids[number]], mob_num="9876543210").status_code)
     assert Counter(statuses) == {200: 1, 409: 15}

@@ -189,7 +189,7 @@ def test_paging_returns_what_still_matches_once_despite_writes(api: Any, manager
     api.post("delete_user", {"user_id": users[0]["user_id"]})  # seen already
     api.post("delete_user", {"user_id": users[3]["user_id"]})  # not seen yet: gone
     api.update([users[4]["user_id"]], full_name="Changed")  # not seen yet: in place
-    api.update([users[1]["user_id"]], manager_id=managers[1])  # seen already: its new version stands behind it
+    api.update([users[1]["user_id"]], manager_id=managers[1])  # listed already: its new version comes later
     api.create()
     for page in pages:
         seen += page

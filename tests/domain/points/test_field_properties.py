@@ -44,11 +44,11 @@ NO_TEXTS: list[Any] = [
 
 @pytest.mark.parametrize("parse", TEXT_PARSERS)
 @pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
-def test_what_is_no_text_is_rejected_and_never_coerced(parse: Callable[[object], str], value: Any) -> None:
+def test_a_value_that_is_no_text_is_rejected_and_never_coerced(parse: Callable[[object], str], value: Any) -> None:
     assert error_of(parse, value).code == "wrong-type"
 
 
-def test_no_error_repeats_what_was_sent() -> None:
+def test_no_error_contains_the_sent_value() -> None:
     sent: list[tuple[Callable[[object], object], object]] = [
         (parse_payer, "Zebulon\x00Zebulon"),
         (parse_points, "7777"),

@@ -197,7 +197,7 @@ def calls_of(added: st.SearchStrategy[int], taken: st.SearchStrategy[int]) -> st
 @example([Add("A", 3, TIMESTAMPS[0]), Add("B", 2, TIMESTAMPS[3]), Add("A", -2, TIMESTAMPS[3]), Spend(3)])
 @example([Add("A", 3, TIMESTAMPS[0]), Add("A", -3, TIMESTAMPS[0]), Spend(1), Add("B", 1, TIMESTAMPS[2]), Spend(1)])
 @settings(max_examples=400)
-def test_the_ledger_does_as_all_calls_replayed_point_by_point(calls: list[Call]) -> None:
+def test_the_ledger_matches_a_replay_of_all_calls_point_by_point(calls: list[Call]) -> None:
     assert_every_call_has_the_result_of_its_replay(calls, unit=1, most=POINTS_MAX)
 
 
@@ -211,7 +211,7 @@ SEVENTH = POINTS_MAX // 7
 )
 @example([Add("A", 4, TIMESTAMPS[0]), Add("B", 4, TIMESTAMPS[0]), Add("B", 3, TIMESTAMPS[0]), Spend(7)])
 @settings(max_examples=250)
-def test_near_64_bits_the_ledger_does_as_all_calls_replayed_in_sevenths(calls: list[Call]) -> None:
+def test_near_64_bits_the_ledger_matches_a_replay_in_sevenths(calls: list[Call]) -> None:
     assert SEVENTH * 7 == POINTS_MAX
     assert_every_call_has_the_result_of_its_replay(calls, unit=SEVENTH, most=7)
 
@@ -242,7 +242,7 @@ def test_the_worked_example_has_one_result_in_every_accepted_order() -> None:
     assert orders == 80
 
 
-def test_what_was_spent_stays_spent_when_an_older_lot_arrives_later() -> None:
+def test_a_spend_is_final_when_an_older_lot_arrives_later() -> None:
     ledger = Ledger()
     assert ledger.call(Add("A", 100, "2020-10-31T12:00:00Z")) is None
     assert ledger.call(Spend(60)) == [("A", -60)]

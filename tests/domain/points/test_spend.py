@@ -112,7 +112,7 @@ def test_a_debit_takes_only_from_lots_of_its_own_payer() -> None:
     assert paid_by(in_order, 300) == [("B", -200), ("C", -100)]
 
 
-def test_what_the_spend_did_not_reach_of_a_debit_stays_outstanding() -> None:
+def test_the_part_of_a_debit_that_no_spend_reached_stays_outstanding() -> None:
     assert allocate([lot(1, "B", 100), lot(2, "A", 100, 50)], 100) == SpendPlan([1], 0, [share("B", paid=100)])
     partly = allocate([lot(1, "A", 100, 150), lot(2, "B", 200), lot(3, "A", 100, 150)], 200)
     assert (partly.lots, partly.last_points_left) == ([1, 2], 0)

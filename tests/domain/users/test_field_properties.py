@@ -56,7 +56,7 @@ def test_a_lone_surrogate_is_rejected_because_no_database_can_store_it(
     assert error_of(parse, value).code != "wrong-type"
 
 
-def test_no_error_repeats_what_was_sent() -> None:
+def test_no_error_contains_the_sent_value() -> None:
     sent: list[tuple[Callable[[object], object], str]] = [
         (parse_full_name, "Zebulon\n"),
         (parse_mob_num, "5550123456"),
@@ -142,7 +142,7 @@ def test_one_awkward_character_anywhere_is_rejected_or_stored_in_form() -> None:
 
 @given(texts)
 @settings(max_examples=200)
-def test_what_is_accepted_has_the_stored_form(text: str) -> None:
+def test_an_accepted_value_has_the_stored_form(text: str) -> None:
     assert_accepted_values_have_the_stored_form(text)
 
 
