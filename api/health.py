@@ -86,7 +86,7 @@ def health(query: HealthQuery, settings: Settings) -> Response:
 
 @service.endpoint("health_database", methods="GET", route="health/database", ignore_body=True, returns={200: Health})
 def health_database(settings: Settings) -> Response:
-    """Returns whether the database can be reached, and has the schema that this version needs."""
+    """Returns whether the database can be reached and has the schema that this version requires."""
     return _database_health(settings)
 
 

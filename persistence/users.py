@@ -118,18 +118,18 @@ _RETIRE_MANAGER = (
 
 
 def list_managers(connection: Connection) -> list[dict[str, Any]]:
-    """The columns of every manager, the oldest first."""
+    """Returns the columns of every manager, oldest first."""
     return [dict(row) for row in connection.execute(_LIST_MANAGERS).mappings()]
 
 
 def insert_manager(connection: Connection, manager_id: str, full_name: str, *, now: str) -> None:
-    """Stores an active manager. Raises `LostRaceError`, at the end of the block, where the id is taken."""
+    """Stores an active manager. The block of the connection raises `LostRaceError` if the id is taken."""
     values = {"manager_id": manager_id, "full_name": full_name, "is_active": True, "created_at": now}
     connection.execute(_INSERT_MANAGER, values)
 
 
 def retire_manager(connection: Connection, manager_id: str, *, now: str) -> bool:
-    """Makes an active manager inactive; their users stay theirs. False where there is no such active manager."""
+    """Makes an active manager inactive; their users stay assigned. Returns False if there is no such active manager."""
     return connection.execute(_RETIRE_MANAGER, {"retired_id": manager_id, "now": now}).rowcount == 1
 
 

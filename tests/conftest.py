@@ -153,7 +153,7 @@ def _client(conformance: Conformance) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedded database with every migration and nothing else, to be copied: that is faster than migrating."""
+    """An embedded database with every migration, for copies: copying is faster than migrating."""
     path = tmp_path_factory.mktemp("migrated") / "rollbook.db"
     connections.connect(f"sqlite:///{path}", threads=1)
     upgrade_embedded(BRANCHES)
@@ -178,12 +178,12 @@ def database_file(tmp_path: Path, migrated_file: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def _sql_server() -> Iterator[None]:
-    """The schema, made by the migrations in the database of TEST_DATABASE_URL, and removed at the end."""
+    """Creates the schema in the database of TEST_DATABASE_URL by the migrations, and removes it at the end."""
     connections.connect(TEST_DATABASE_URL, threads=8)
     tables = ["alembic_version", *(table.name for table in reversed(SQLModel.metadata.sorted_tables))]
     with connections.reading() as connection:
         taken = {*inspect(connection).get_table_names()} & set(tables)
-    if taken:  # somebody's data
+    if taken:  # data of others
         pytest.exit(f"the database of TEST_DATABASE_URL has tables of these names: {', '.join(sorted(taken))}", 1)
     try:
         upgrade(BRANCHES, lambda _: None)
@@ -312,7 +312,7 @@ def _every_statement_compiles_for_sql_server() -> Iterator[None]:
     def compile_too(connection: Connection, statement: object, multiparams: Any, params: Any, _options: object) -> None:
         if not isinstance(statement, ClauseElement) or isinstance(statement, ExecutableDDLElement):
             return
-        if id(statement) in _compiled or connection.dialect.name == "mssql":  # is compiled for it anyway
+        if id(statement) in _compiled or connection.dialect.name == "mssql":  # compiled for SQL Server already
             return
         _compiled[id(statement)] = statement
         given = multiparams[0] if multiparams else params

@@ -1,4 +1,4 @@
-"""A service is added to a copy of the project: its files, its word in SERVICES, its name in the layer contract."""
+"""Adding a service to a copy of the project requires its files and its name in SERVICES and in the layer contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import PATIENCE, PROJECT, Program, running
+from tests.programs import PROJECT, WAIT_SECONDS, Program, running
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +168,7 @@ def _run(project: Path, *arguments: str, **variables: str) -> str:
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

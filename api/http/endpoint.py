@@ -109,8 +109,8 @@ def _invoke(function: str, context: func.Context, run: Callable[[], Response], f
 def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
     try:
         return _respond_or_reject(invocation_id, run, find)
-    # BaseException: a panic of an extension in Rust is one. The worker would log its text, and never respond.
-    except BaseException as error:  # noqa: BLE001 - the one place where anything ends as a problem
+    # BaseException, because a panic of a Rust extension is one: the worker would log its text and never respond.
+    except BaseException as error:  # noqa: BLE001 - the only place that turns every exception into a problem
         return _unexpected(error, function, invocation_id)
 
 

@@ -73,7 +73,7 @@ KEEP_POOL_ERRORS: Final = frozenset({"10928", "10929", "40501", "49918", "49919"
 
 # 08 and IMC: no connection, or a lost one; HYT00 and HYT01: timeout.
 CONNECTION_SQLSTATES: Final = ("08", "IMC", "HYT")
-# SQLite has no code of its own for it: of a statement that is always the same there is no other reason.
+# SQLite has no specific code; for a constant statement a missing table is the only cause.
 MISSING_TABLE_ERRORS: Final = frozenset({"208", "SQLITE_ERROR"})
 SQLITE_UNAVAILABLE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 
@@ -95,10 +95,10 @@ def classify(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | Unavaila
 
 
 def is_rejected(error: BaseException | None) -> bool:
-    """Returns whether a server that was reached rejects the login's database, or shows a certificate that is rejected.
+    """Returns whether the server rejected the database of a login, or the driver rejected the server's certificate.
 
     The app retries both, because failovers cause the first; on the command line waiting does not help. The driver has
-    no code for certificates: its message is looked at, which contains no data before a login.
+    no code for certificates, so its message is examined, which contains no data before a login.
     """
     if not isinstance(error, DBAPIError):
         return False

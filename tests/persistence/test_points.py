@@ -1,4 +1,4 @@
-"""What adds and spends cost: their statements, the plans of these, the rows that they fetch; and constraints."""
+"""The costs of adds and spends (statements, query plans, fetched rows), and constraints of the tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AT = "2020-10-31T10:00:00.000000Z"
 
 
 def store_lots(payers: int, lots: int) -> None:
-    """Stores lots of one point each, by turns of the payers `P0`, `P1`…, without the API, which would take longer.
+    """Stores lots of one point each, of the payers `P0`, `P1`… in turn, directly, because the API would take longer.
 
     The last one to arrive is the oldest.
     """
@@ -48,12 +48,12 @@ def store_lots(payers: int, lots: int) -> None:
 
 
 def add(api: Any, payer: str, points: int) -> int:
-    """The status of the response to a transaction."""
+    """Returns the status of the response to a transaction."""
     return int(api.post("addTransaction", {"payer": payer, "points": points, "timestamp": AT}).status_code)
 
 
 def spend(api: Any, points: int) -> list[dict[str, Any]]:
-    """The response to a spend."""
+    """Returns the response to a spend."""
     response = api.post("spend", {"points": points})
     assert response.status_code == 200, response.text
     payments: list[dict[str, Any]] = response.json()
@@ -109,7 +109,7 @@ def test_a_flush_costs_the_same_whatever_it_empties(
 
 
 def test_every_write_locks_the_ledger_before_it_reads_or_writes_more(api: Any, statements: list[str]) -> None:
-    """SQLite locks its whole file; a SQL Server has no other lock than this row."""
+    """SQLite locks its whole file; on SQL Server this row is the only lock."""
     calls: list[Callable[[], Any]] = [
         lambda: add(api, "A", 5),
         lambda: add(api, "A", -1),
@@ -123,7 +123,7 @@ def test_every_write_locks_the_ledger_before_it_reads_or_writes_more(api: Any, s
 
 
 def test_the_query_of_the_lots_has_the_literal_condition_of_their_index(api: Any, statements: list[str]) -> None:
-    """SQLite looks at a parameter's value when it plans; a SQL Server uses the index for the literal alone."""
+    """SQLite plans with the value of a parameter; SQL Server uses the index only for the literal."""
     assert add(api, "A", 5) == 201
     spend(api, 1)
     (lots,) = [text for text in statements if text.startswith("SELECT") and "points_left" in text]

@@ -1,4 +1,4 @@
-"""Declarations of endpoints beyond those of the toy service: which fail at import, and what they read."""
+"""Declarations of endpoints beyond those of the toy service: errors at import, parsing, OpenAPI."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Branch(Request):
 
 
 class Outer(Request):
-    """Of equal names the outermost counts."""
+    """Has fields with equal names; the outermost wins."""
 
     branch: Branch
     tree: Tree
@@ -156,7 +156,7 @@ def test_a_field_of_a_model_that_contains_itself_is_found() -> None:
     assert _problem(serve(handle, body=Tree)(b'{"child": {}}'))[::2] == (409, ["/name"])
 
 
-def test_of_fields_with_equal_names_the_outermost_is_found() -> None:
+def test_the_outermost_of_fields_with_equal_names_is_found() -> None:
     paths = field_paths(Outer)
     assert paths["name"] == ("tree", "name")
     assert paths["leaf"] == ("branch", "leaf")
@@ -193,7 +193,7 @@ def _described(**declared: Any) -> Any:
     return build_document(endpoints)
 
 
-def test_types_that_are_not_ours_are_described_as_they_are() -> None:
+def test_types_of_pydantic_are_described_unchanged() -> None:
     properties = _described(returns={200: Painted})["components"]["schemas"]
     assert properties["Painted"]["properties"] == {
         "id": {"type": "string", "format": "uuid"},
@@ -212,6 +212,6 @@ def test_an_array_is_required_where_an_absent_one_is_a_400(body: Any) -> None:
     assert operation["requestBody"]["required"] == (response.status_code == 400)
 
 
-def test_what_writes_before_a_handler_may_have_an_unknown_outcome() -> None:
+def test_writes_before_a_handler_may_have_an_unknown_outcome() -> None:
     operation = _described(before=lambda: None, before_writes=True)["paths"]["/toy"]["post"]
     assert "outcome-unknown" in operation["responses"]["503"]["description"]

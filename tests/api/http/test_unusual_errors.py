@@ -1,4 +1,4 @@
-"""Errors that no handler should raise: each ends as a logged problem, and none reaches the host with its text."""
+"""Errors that no handler should raise: each becomes a logged problem, and no text of one reaches the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.endpoints import serve
 
 
 class PanicError(BaseException):
-    """As an extension in Rust raises one."""
+    """An error like a panic of a Rust extension."""
 
 
 def _raising(error: BaseException) -> Callable[[], Any]:
@@ -73,7 +73,7 @@ def test_the_log_has_the_innermost_frames_of_a_recursion(caplog: pytest.LogCaptu
     assert unexpected.count(" < ") == MAX_FRAMES - 1
 
 
-def test_a_timer_hands_no_text_of_an_error_to_the_host() -> None:
+def test_a_timer_passes_no_text_of_an_error_to_the_host() -> None:
     service = Service("toy")
     service.timer("0 0 3 * * *")(_raising(PanicError("Unmistakable")))
     (timer,) = service.build(settings.current()).timers
