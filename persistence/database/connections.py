@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from persistence.database import retries
 from persistence.database.connection_string import login_keywords, parse_database_url
-from persistence.database.errors import UnavailableError, translate_driver_errors
+from persistence.database.errors import UnavailableError, error_code, translate_driver_errors
 from persistence.database.sqlite import SqliteDatabase
 from persistence.database.sqlserver import SqlServerDatabase, create_engines
 from settings import Settings, SettingsError
@@ -127,5 +127,7 @@ def _require_writable_file() -> None:
             connection.exec_driver_sql("PRAGMA user_version=1")  # a write: detects a read-only file at once
     except (DBAPIError, sqlite3.Error, UnavailableError) as error:
         cause = error.__cause__ if isinstance(error, UnavailableError) else error
+        if error_code(cause).startswith("SQLITE_BUSY"):  # another process writes: it may be migrating, for minutes
+            return
         reason = getattr(cause, "orig", cause)
         raise SettingsError(f"DATABASE_URL names a file that cannot be used as a database: {reason}.") from error

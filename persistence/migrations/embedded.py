@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from persistence.database.connections import is_embedded
-from persistence.migrations.attempts import MigrationFailedError
+from persistence.migrations.attempts import MigrationFailedError, attempt
 from persistence.migrations.state import compare_versions, describe_newer, find_versions
 from settings import SettingsError
 
@@ -22,15 +22,16 @@ def upgrade_embedded(branches: Sequence[str]) -> None:
     """
     if not is_embedded():
         return
-    versions = find_versions()
-    if newer := describe_newer(versions, branches):
-        raise SettingsError(
-            f"DATABASE_URL names a database that a newer version of Rollbook has migrated ({newer}): run that version, "
-            "or restore the copy that it left beside the file."
-        )
-    if compare_versions(versions, branches) == "outdated":
-        module = importlib.import_module("persistence.migrations.upgrade")
-        try:
-            module.upgrade(branches, logger.debug if module.is_empty() else logger.info)
-        except MigrationFailedError as error:
-            raise SettingsError(f"DATABASE_URL names a database that cannot be migrated: {error}.") from error
+    try:
+        versions = attempt("Reading alembic_version", find_versions)
+        if newer := describe_newer(versions, branches):
+            raise SettingsError(
+                f"DATABASE_URL names a database that a newer version of Rollbook has migrated ({newer}): run that "
+                "version, or restore the copy that it left beside the file."
+            )
+        if compare_versions(versions, branches) == "outdated":
+            module = importlib.import_module("persistence.migrations.upgrade")
+            is_empty = attempt("Reading the tables", module.is_empty)
+            module.upgrade(branches, logger.debug if is_empty else logger.info)
+    except MigrationFailedError as error:
+        raise SettingsError(f"DATABASE_URL names a database that cannot be migrated: {error}.") from error

@@ -35,7 +35,7 @@ def upgrade(branches: Sequence[str], report: Report) -> None:
         raise MigrationFailedError(f"a newer version of Rollbook has migrated the database ({newer})")
     if not is_embedded():
         attempt("Reading the default schema", _require_dbo)
-    needs_copy = is_embedded() and not is_empty()
+    needs_copy = is_embedded() and not attempt("Reading the tables", is_empty)
     for migration in list_migrations(branches):
         if migration.number > versions.get(migration.branch, 0):
             _apply(migration, report, needs_copy=needs_copy)
@@ -110,7 +110,7 @@ def _is_adopted(migration: Migration, connection: Connection) -> bool:
     if found and missing:
         raise MigrationFailedError(
             f"{migration.name} failed: the database has tables of {migration.branch} from release 0.1.0, but not "
-            f"{', '.join(missing)}; complete them with the scripts of that release"
+            f"{', '.join(missing)}; complete them with that release"
         )
     return found
 
@@ -121,9 +121,12 @@ def _copy_file(connection: Connection, migration: Migration) -> str:
     copy = path.with_name(f"{path.name}.before-{migration.script.revision}")
     part = copy.with_name(f"{copy.name}.part")
     part.unlink(missing_ok=True)
-    part.touch(mode=0o600)  # it holds the same data
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-        source.backup(target)
-    shutil.copymode(path, part)
-    part.replace(copy)
+    try:
+        part.touch(mode=0o600)  # it holds the same data
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+        shutil.copymode(path, part)
+        part.replace(copy)
+    finally:  # a disk that is full must not stay so
+        part.unlink(missing_ok=True)
     return copy.name

@@ -14,7 +14,7 @@ PROJECT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 60
 """After which a program that should have ended is taken for stuck."""
 _PARTS: Final = ("admin", "api", "domain", "persistence", "sql", "settings.py")
-_UPGRADE: Final = """\
+UPGRADE: Final = """\
 import logging, sys
 from persistence.database import connections
 from persistence.migrations.embedded import upgrade_embedded
@@ -23,6 +23,7 @@ connections.connect(f"sqlite:///{sys.argv[1]}", threads=1)
 upgrade_embedded(sys.argv[2:])
 print("alembic" in sys.modules)
 """
+"""A program that upgrades an embedded database, the first argument, as the app does when it starts."""
 
 
 class ProjectCopy:
@@ -69,8 +70,8 @@ class ProjectCopy:
 
     def start_upgrade(self, database: Path, *branches: str, **environment: str) -> subprocess.Popen[str]:
         """A process that upgrades an embedded database as the app does when it starts."""
-        return self.start("-c", _UPGRADE, str(database), *branches, **environment)
+        return self.start("-c", UPGRADE, str(database), *branches, **environment)
 
     def upgrade(self, database: Path, *branches: str) -> subprocess.CompletedProcess[str]:
         """The same, to its end. It prints whether it imported Alembic."""
-        return self.run("-c", _UPGRADE, str(database), *branches)
+        return self.run("-c", UPGRADE, str(database), *branches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,7 +22,7 @@ from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.heads import HEADS
 from settings import SettingsError
 from tests.conftest import BRANCHES, PROJECT
-from tests.support.projects import SECONDS, ProjectCopy
+from tests.support.projects import SECONDS, UPGRADE, ProjectCopy
 
 RELEASE = PROJECT / "tests" / "fixtures" / "release-0.1.0.db"
 VERSIONS = "SELECT version_num FROM alembic_version ORDER BY version_num"
@@ -100,6 +101,24 @@ def test_a_copy_of_an_existing_file_is_written_before_the_first_migration(releas
     assert sorted(path.name for path in release_file.parent.iterdir()) == ["rollbook.db", copy.name]
 
 
+def test_a_copy_that_cannot_be_written_leaves_nothing(release_file: Path) -> None:
+    before = _dump(release_file)
+    # A file that is larger than the limit is an error of the disk, as it is when that is full.
+    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({release_file.stat().st_size // 2},) * 2)"
+    program = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); {limit}\n{UPGRADE}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(release_file), *BRANCHES],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert re.search(r"cannot be migrated: shared_0001_baseline failed: (disk I/O error|.* full)\.", done.stderr)
+    assert not [*release_file.parent.glob("*.before-*")]
+    assert _dump(release_file) == before
+
+
 def test_a_new_file_gets_no_copy(tmp_path: Path) -> None:
     _upgrade(tmp_path / "new.db")
     connections.close()
@@ -147,6 +166,18 @@ def test_a_database_newer_than_the_app_is_one_sentence(database_file: Path) -> N
     assert "\n" not in str(caught.value)
     upgrade_embedded(("shared", "points"))  # the service is off
     assert _dump(database_file) == before
+
+
+def test_a_damaged_database_is_one_sentence(database_file: Path) -> None:
+    connections.close()
+    query = "SELECT (SELECT page_size FROM pragma_page_size), rootpage FROM sqlite_master WHERE name = ?"
+    with closing(sqlite3.connect(database_file)) as connection:
+        size, page = connection.execute(query, ["alembic_version"]).fetchone()
+    with database_file.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(SettingsError, match=r"Reading alembic_version failed: database disk image is malformed\.$"):
+        _upgrade(database_file)
 
 
 def test_a_current_database_starts_without_alembic(migrated_file: Path, tmp_path: Path) -> None:
@@ -241,7 +272,10 @@ _SLOW = (
     "op.add_column('users', sa.Column('nick', sa.Unicode(10)))",
     "if path := os.environ.get('REACHED'):",
     "    pathlib.Path(path).touch()",
-    "    time.sleep(2)",
+    "    for _ in range(6000):",
+    "        if os.path.exists(path + '.go'):",
+    "            break",
+    "        time.sleep(0.01)",
 )
 
 
@@ -267,15 +301,19 @@ def test_a_process_killed_in_a_migration_leaves_what_was_there(project: ProjectC
     assert _rows(release_file, "SELECT DISTINCT full_name FROM users") == ["changed"]
 
 
-def test_two_processes_that_start_together_migrate_once(project: ProjectCopy, release_file: Path) -> None:
+def test_a_process_that_starts_while_another_migrates_waits(project: ProjectCopy, release_file: Path) -> None:
     project.add_migration("users_0002", "slow", *_SLOW)
-    reached = str(release_file.with_name("reached"))
-    with (
-        project.start_upgrade(release_file, "shared", "users", REACHED=reached) as first,
-        project.start_upgrade(release_file, "shared", "users", REACHED=reached) as second,
-    ):
-        logs = [process.communicate(timeout=SECONDS)[1] for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), logs
+    reached = release_file.with_name("reached")
+    impatient = Path(f"{release_file}?timeout=0.1")  # for any other transaction: the migration takes longer
+    with project.start_upgrade(release_file, "shared", "users", REACHED=str(reached)) as first:
+        _wait_for(reached, first)
+        with project.start_upgrade(impatient, "shared", "users") as second:
+            assert second.stderr is not None
+            lines = [second.stderr.readline()]
+            reached.with_name("reached.go").touch()
+            lines += second.communicate(timeout=SECONDS)[1].splitlines()
+        assert "users_0002_slow: done in " in first.communicate(timeout=SECONDS)[1]
+    assert (first.returncode, second.returncode) == (0, 0), lines
+    assert lines[0] == "users_0002_slow: running\n"
+    assert lines[1].startswith("users_0002_slow: done by another process in ")
     assert _rows(release_file, VERSIONS) == ["shared_0002", "users_0002"]
-    outcomes = sorted(line.rpartition(" in ")[0] for line in "".join(logs).splitlines() if "users_0002_slow: d" in line)
-    assert outcomes == ["users_0002_slow: done", "users_0002_slow: done by another process"]
