@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import io
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,25 +23,40 @@ from persistence.migrations.attempts import MigrationFailedError, describe_error
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.state import SHARED, migration_branches
 
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 
 def main() -> None:
     """Runs the command of the command line; ends with 1 and one line where it cannot."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe shows progress, too; a name never fails for its encoding
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        configured = settings.current()
-        services = [service.name for service in load_services(configured.services)]
-        arguments = build_parser(services).parse_args()
-        wait = getattr(arguments, "wait", configured.db_retry_seconds)
-        connections.connect_from_settings(replace(configured, db_retry_seconds=wait))
-        arguments.branches = migration_branches(services)
-        if arguments.command != "migrate":
-            upgrade_embedded(arguments.branches)
-        arguments.run(arguments)
+        _run_command()
     except (settings.SettingsError, MigrationFailedError, CommandFailedError) as error:
         sys.exit(f"Stopped: {error}")
     except (RollbookError, SQLAlchemyError) as error:
         sys.exit(f"Stopped: {describe_error(error)}")
+    except KeyboardInterrupt:
+        print("Stopped: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # of printing: the pipe is closed, or the disk is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+        sys.exit(f"Stopped: {describe_error(error)}")
     finally:
         connections.close()
+
+
+def _run_command() -> None:
+    configured = settings.current()
+    services = [service.name for service in load_services(configured.services)]
+    arguments = build_parser(services).parse_args()
+    wait = getattr(arguments, "wait", configured.db_retry_seconds)
+    connections.connect_from_settings(replace(configured, db_retry_seconds=wait))
+    arguments.branches = migration_branches(services)
+    if arguments.command != "migrate":
+        upgrade_embedded(arguments.branches)
+    arguments.run(arguments)
 
 
 def build_parser(services: Iterable[str]) -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import sqlite3
 import subprocess
@@ -217,6 +218,72 @@ def test_an_invalid_manager_is_one_line_and_changes_nothing(
     with closing(sqlite3.connect(tmp_path / "admin.db")) as connection:
         rows = connection.execute("SELECT manager_id, is_active FROM managers ORDER BY manager_id").fetchall()
     assert rows == [(manager["manager_id"], manager["is_active"]) for manager in SEED_MANAGERS]
+
+
+# ---- output
+
+
+def test_a_name_that_the_output_cannot_encode_is_escaped(run: Run) -> None:
+    assert _printed(run("add-manager", "Zoë", "--id", NEW, PYTHONIOENCODING="ascii")) == [f"{NEW}: added as Zo\\xeb"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path, unbuffered: str) -> None:
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "admin", "list-managers"],
+            cwd=PROJECT,
+            env={**os.environ, **environment},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert _stopped(done) == "No space left on device"
+
+
+def test_an_interrupted_command_is_one_line(tmp_path: Path) -> None:
+    project = ProjectCopy(tmp_path)
+    (tmp_path / "admin" / "points.py").write_text(
+        "def stop(arguments):\n"
+        "    raise KeyboardInterrupt\n"
+        "def add_commands(commands):\n"
+        "    commands.add_parser('stop').set_defaults(run=stop)\n",
+        "utf-8",
+    )
+    done = project.run("-m", "admin", "stop", DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SERVICES="points")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped: interrupted\n")
+
+
+def test_progress_is_shown_in_a_pipe_at_once(tmp_path: Path) -> None:
+    ProjectCopy(tmp_path)
+    (tmp_path / "admin" / "points.py").write_text(
+        "import sys\n"
+        "def wait(arguments):\n"
+        "    print('begun')\n"
+        "    sys.stdin.read()\n"
+        "def add_commands(commands):\n"
+        "    commands.add_parser('wait').set_defaults(run=wait)\n",
+        "utf-8",
+    )
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SERVICES": "points", "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        [sys.executable, "-m", "admin", "wait"],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin:
+            ready, _, _ = select.select([process.stdout], [], [], SECONDS)
+        assert ready
+        assert process.stdout.read() == "begun\n"
 
 
 def test_commands_migrate_an_embedded_database_first(run: Run, tmp_path: Path) -> None:
