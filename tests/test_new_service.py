@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import PROJECT, WAIT_SECONDS, Program, running
+from tests.support.programs import PROJECT, WAIT_SECONDS, Program, running
 
 pytestmark = pytest.mark.slow
 

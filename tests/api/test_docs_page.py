@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
 
-from tests.programs import PROJECT, Program, running
+from tests.support.programs import PROJECT, Program, running
 
 pytestmark = pytest.mark.slow  # a browser
 

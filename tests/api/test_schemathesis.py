@@ -19,7 +19,7 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from tests.programs import Program, running
+from tests.support.programs import Program, running
 from tests.support.seed import SEED_MANAGERS
 
 pytestmark = pytest.mark.slow  # hundreds of generated calls

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from tests.devhost.server import TIMEOUT, AppServer
-from tests.programs import PROJECT
+from tests.support.programs import PROJECT
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, environment, new_user, running, start_error
+from tests.support.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, environment, new_user, running, start_error
 
 ENDPOINTS = ["create_user", "delete_user", "get_users", "update_user"]
 

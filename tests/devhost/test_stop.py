@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.programs import WAIT_SECONDS, Program, new_user, running, unexpected
+from tests.support.programs import WAIT_SECONDS, Program, new_user, running, unexpected
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from devhost import timers
 from devhost.functions import Function
 from devhost.schedules import parse_schedule
 from devhost.timers import Timer, run_timer
-from tests.programs import PROJECT, WAIT_SECONDS, Program, running
+from tests.support.programs import PROJECT, WAIT_SECONDS, Program, running
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

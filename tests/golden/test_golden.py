@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.golden import adapter, edge, points, users
 from tests.golden.observing import Client, World, attributes, mask_log_line
 from tests.golden.storage import Recordings, difference, load
-from tests.programs import PROJECT, environment, running
+from tests.support.programs import PROJECT, environment, running
 
 RECORDING = os.environ.get("GOLDEN") == "record"
 TABLES = {"users": users.SCENARIOS, "points": points.SCENARIOS, "edge": edge.SCENARIOS}

@@ -19,8 +19,8 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.programs import PROJECT, Program, running
 from tests.runtime.process import SETTINGS, Runtime, running_worker
+from tests.support.programs import PROJECT, Program, running
 
 RUNTIME: Final = "azure-functions-runtime"
 ENVIRONMENTS: Final = PROJECT / ".venv-runtime"

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from tests.programs import PROJECT, WAIT_SECONDS, environment, killing_if_stuck
+from tests.support.programs import PROJECT, WAIT_SECONDS, environment, killing_if_stuck
 
 SETTINGS: Final = {"SERVICES": "users,points", "POINTS_ALLOW_FLUSH": "on", "API_DOCS": "off", "HEALTH_CHECK": "on"}
 THREADS: Final = 4

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.programs import PROJECT, environment
+from tests.support.programs import PROJECT, environment
 
 DOCUMENT: Final = (PROJECT / "docs" / "deploy.md").read_text("utf-8")
 TARGET: Final = ".python_packages/lib/site-packages"

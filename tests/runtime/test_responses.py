@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from api.http.requests import BODY_LIMIT
-from tests.programs import LOG_LINE, WAIT_SECONDS, Program
 from tests.runtime.process import Response, Runtime
+from tests.support.programs import LOG_LINE, WAIT_SECONDS, Program
 
 MANAGERS: Final = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 6)]
 UNKNOWN: Final = "99999999-9999-4999-8999-999999999999"

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from tests.programs import WAIT_SECONDS, Program
 from tests.runtime.process import THREADS, Response, Runtime, running_worker
+from tests.support.programs import WAIT_SECONDS, Program
 
 
 def test_it_runs_python_3_13_with_version_2_of_the_sdk(runtime: Runtime) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from tests.programs import WAIT_SECONDS
+from tests.support.programs import WAIT_SECONDS
 
 DRIVER_NAME: Final = "ODBC Driver 18 for SQL Server"
 ENCRYPT_ON: Final = 1

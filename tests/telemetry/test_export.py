@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, running
+from tests.support.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, running
 from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE
 
 pytestmark = pytest.mark.slow  # processes

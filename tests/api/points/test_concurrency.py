@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.programs import WAIT_SECONDS, Program, running, unexpected
+from tests.support.programs import WAIT_SECONDS, Program, running, unexpected
 from tests.support.threads import at_once
 
 pytestmark = pytest.mark.slow  # processes and threads at work for seconds

@@ -20,8 +20,8 @@ import function_app
 import settings
 from persistence.database import connections
 from persistence.points import BALANCES, SPENDS, TRANSACTIONS
-from tests.programs import running
 from tests.support.ledger import ADD, FIVE, FIVE_PAY, MOST, Ledger
+from tests.support.programs import running
 
 
 def test_an_add_returns_201_and_the_stored_transaction_with_its_id(ledger: Ledger) -> None:

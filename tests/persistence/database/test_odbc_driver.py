@@ -18,7 +18,6 @@ import pytest
 
 from persistence.database.connections import connect, reading
 from persistence.database.errors import TransientError
-from tests.programs import PROJECT, WAIT_SECONDS, start_error
 from tests.support.odbc import (
     DRIVER_NAME,
     ENCRYPT_ON,
@@ -28,6 +27,7 @@ from tests.support.odbc import (
     connection_string,
     silent_port,
 )
+from tests.support.programs import PROJECT, WAIT_SECONDS, start_error
 
 MARGIN = 15
 """Seconds within which a caller gets a response, for a budget of 3 and a busy machine."""

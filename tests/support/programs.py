@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parent.parent.parent
 WAIT_SECONDS: Final = 60
 """Seconds after which a wait fails."""
 
