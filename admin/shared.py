@@ -27,7 +27,7 @@ def add_commands(commands: Commands) -> None:
         default=180,
         type=_seconds,
         metavar="SECONDS",
-        help="the longest wait for a database that is waking up, and for one statement (1 to 3600, default 180)",
+        help="the longest wait for a database that is resuming, and for one statement (1 to 3600, default 180)",
     )
     migrate.set_defaults(run=_migrate)
     grant = commands.add_parser(
