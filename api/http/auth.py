@@ -45,7 +45,6 @@ class Auth(Protocol):
         """Returns the caller of a request. Raises one of `errors`."""
 
 
-@dataclass(frozen=True)
 class FunctionKey:
     """Authentication by function key, which the host has checked. A hash of the key identifies the caller."""
 
@@ -62,7 +61,6 @@ class FunctionKey:
         return Caller(f"key:{hashlib.sha256(str(key).encode()).hexdigest()}") if key else _UNKNOWN
 
 
-@dataclass(frozen=True)
 class Anonymous:
     """No authentication."""
 

@@ -139,7 +139,7 @@ def _request_body(endpoint: Endpoint, body: Any, schemas: Schemas) -> dict[str, 
 
 def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    if endpoint.auth == FunctionKey():
+    if isinstance(endpoint.auth, FunctionKey):
         responses["401"] = {"description": _NO_KEY}
     links = {target: {"operationId": target, "requestBody": body} for target, body in endpoint.links.items()}
     for status, declared in endpoint.returns.items():

@@ -23,7 +23,7 @@ _BY_SETTINGS: Final = ("auth", "body", "form", "query", "path", "headers")
 """The fields of an endpoint that may be functions of the service's settings."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Endpoint:
     """One HTTP function.
 
@@ -97,7 +97,7 @@ class Tick(NamedTuple):
     past_due: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Timer:
     """One timer function. `schedule` has six NCRONTAB fields, in UTC.
 
@@ -123,7 +123,7 @@ class Functions(NamedTuple):
     timers: list[Timer]
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
     """The endpoints and timers of one service.
 

@@ -10,17 +10,16 @@ from api.http.service import Service
 from api.users.schemas import (
     CreatedUser,
     CreateUser,
-    CreateUserOfAnyHolder,
     DeletedUser,
     DeleteUser,
     GetUsers,
     UpdatedUsers,
     UpdateUser,
-    UpdateUserOfAnyHolder,
     UserPage,
     UsersSettings,
-    by_holder_check,
+    create_user_model,
     format_cursor,
+    update_user_model,
 )
 from domain.timestamps import format_timestamp
 from domain.users.errors import (
@@ -40,7 +39,7 @@ service = Service("users", settings=UsersSettings)
 
 @service.endpoint(
     "create_user",
-    body=by_holder_check(CreateUser, CreateUserOfAnyHolder),
+    body=create_user_model,
     writes=True,
     returns={201: Returns(CreatedUser, "The stored record")},
     errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError],
@@ -90,7 +89,7 @@ def delete_user(request: DeleteUser, connection: Connection) -> Response:
 
 @service.endpoint(
     "update_user",
-    body=by_holder_check(UpdateUser, UpdateUserOfAnyHolder),
+    body=update_user_model,
     writes=True,
     returns={
         200: Returns(UpdatedUsers, "All users were updated, or already had these values"),

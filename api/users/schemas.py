@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, NotRequired, TypedDict
+from typing import Annotated, Any, ClassVar, Final, NotRequired, TypedDict, TypeVar
 
 import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model, model_validator
@@ -40,6 +40,9 @@ class UpdateDataEmptyError(InvalidError):
 
     code = "update-data-empty"
     detail = "update_data must have at least one key."
+
+
+R = TypeVar("R", bound=Request)
 
 
 # ---- fields
@@ -234,23 +237,25 @@ class UpdateUser(Request):
         require_bulk_keys(self.user_ids, self.changes)
 
 
-# Models for PAN_HOLDER_CHECK=off. They differ in one field, so that OpenAPI describes the rule in effect.
+# Models for PAN_HOLDER_CHECK=off. They differ in one field, so that OpenAPI describes the rule in effect. They are
+# created only if needed, because each model slows the import.
 
 
-CreateUserOfAnyHolder = create_model(
-    CreateUser.__name__, __base__=CreateUser, __doc__=CreateUser.__doc__, pan_num=(PanNumOfAnyHolder, ...)
-)
-_UpdateDataOfAnyHolder = create_model(
-    UpdateData.__name__, __base__=UpdateData, __doc__=UpdateData.__doc__, pan_num=(PanNumOfAnyHolder, OPTIONAL)
-)
-UpdateUserOfAnyHolder = create_model(
-    UpdateUser.__name__, __base__=UpdateUser, __doc__=UpdateUser.__doc__, update_data=(_UpdateDataOfAnyHolder, ...)
-)
+def create_user_model(settings: UsersSettings) -> type[CreateUser]:
+    """Returns the body of `create_user` with the PAN rule of the settings."""
+    return CreateUser if settings.pan_holder_check else _with_field(CreateUser, pan_num=(PanNumOfAnyHolder, ...))
 
 
-def by_holder_check(strict: type[Request], lenient: type[Request]) -> Callable[[UsersSettings], type[Request]]:
-    """Returns a function of the settings that returns `strict` if PAN_HOLDER_CHECK is on, otherwise `lenient`."""
-    return lambda settings: strict if settings.pan_holder_check else lenient
+def update_user_model(settings: UsersSettings) -> type[UpdateUser]:
+    """Returns the body of `update_user` with the PAN rule of the settings."""
+    if settings.pan_holder_check:
+        return UpdateUser
+    update_data = _with_field(UpdateData, pan_num=(PanNumOfAnyHolder, OPTIONAL))
+    return _with_field(UpdateUser, update_data=(update_data, ...))
+
+
+def _with_field(model: type[R], **fields: Any) -> type[R]:
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
 
 
 # ---- responses
