@@ -78,6 +78,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: scri
         "SELECT a FROM t WHERE CASE WHEN a = 1 THEN b ELSE c END = 1",
         "CREATE TABLE t (a NVARCHAR(9) COLLATE Latin1_General_100_BIN2 NOT NULL, b VARBINARY(MAX) NULL)",
         "CREATE INDEX i ON t (a) WHERE b > 0",
+        "IF @@TRANCOUNT > 0\nEXEC (N'INSERT INTO t (a) VALUES (N''it''''s'')');",
     ],
 )
 def test_t_sql_of_the_kinds_that_the_app_uses_passes(statement: str) -> None:
@@ -258,6 +259,12 @@ def test_anything_else_fails_with_the_reason_and_the_statement(statement: str, r
         "ALTER ROLE r DROP MEMBER [m]",
         "ALTER ROLE r ADD MEMBER [m] WHERE a IS 1",
         "GRANT UNMASK TO r UNHEARD OF",
+        "EXEC (N'INSERT INTO t (a) VALUES (1) RETURNING a')",
+        "EXEC (N'INSERT INTO t (a) VALUES (''it''s'')')",
+        "EXEC (N'INSERT INTO t (a) VALUES (1)'); SELECT a IS 1 FROM t",
+        "EXEC (N'EXEC (N''SELECT a FROM t LIMIT 1'')')",
+        "EXEC ('SELECT a FROM t')",
+        "EXEC (N'')",
     ],
 )
 def test_everything_around_a_known_gap_of_the_parser_is_checked(statement: str) -> None:

@@ -44,8 +44,9 @@ def render_sql(migration: Migration) -> str:
     Every statement is a batch of its own and checks for that transaction: it runs in none where an error before it
     rolled the transaction back, and sqlcmd went on.
     """
-    statements = [f"IF @@TRANCOUNT > 0\n{statement}" for statement in [*_statements(migration), "COMMIT TRANSACTION;"]]
-    batches = [*_conditions(migration), *statements]
+    *changes, record = _statements(migration)
+    statements = [*map(_as_dynamic, changes), record, "COMMIT TRANSACTION;"]
+    batches = [*_conditions(migration), *(f"IF @@TRANCOUNT > 0\n{statement}" for statement in statements)]
     return "\nGO\n".join([SETTINGS, _header(migration) + batches[0], *("\n" + batch for batch in batches[1:]), ""])
 
 
@@ -59,6 +60,20 @@ def _header(migration: Migration) -> str:
         *(migration.script.module.__doc__ or "").strip().splitlines(),
     ]
     return "".join(f"-- {line}".rstrip() + "\n" for line in lines) + "\n"
+
+
+_PLAIN: Final = re.compile(r"(?:CREATE (?:UNIQUE )?|DROP )(?:TABLE|INDEX)\b|ALTER TABLE\b", re.IGNORECASE)
+
+
+def _as_dynamic(statement: str) -> str:
+    """The statement inside of EXEC, unless it is one of those whose columns are looked up only when they run.
+
+    SQL Server looks up the columns of any other one when it compiles the batch, before its condition: run again after
+    a later migration has dropped one of them, the batch would fail (207). One IF guards all statements of an EXEC.
+    """
+    if _PLAIN.match(statement):
+        return statement
+    return "EXEC (N'{}');".format(statement.removesuffix(";").replace("'", "''"))
 
 
 def _conditions(migration: Migration) -> list[str]:

@@ -42,7 +42,7 @@ CREATE TABLE points_ledger (
 GO
 
 IF @@TRANCOUNT > 0
-INSERT INTO points_ledger (id, total) VALUES (1, 0);
+EXEC (N'INSERT INTO points_ledger (id, total) VALUES (1, 0)');
 GO
 
 IF @@TRANCOUNT > 0

@@ -25,6 +25,8 @@ KNOWN_GAPS: Final = (
     (r"\bGRANT UNMASK TO (\w+)", r"GRANT UNMASK ON dbo TO \1", "a permission on the whole database"),
 )
 
+_DYNAMIC: Final = re.compile(r"(?<![^\n])EXEC \(N'((?:[^']|'')+)'\)(?=;?\Z)")
+
 # The part of T-SQL that Rollbook needs, by the parser's names for it. An addition must exist in SQL Server 2019.
 ALLOWED: Final = {
     "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery", "Union", "Join",
@@ -65,8 +67,14 @@ def check_tsql(statement: str) -> None:
     assert not problems, f"{'; '.join(problems)}:\n{statement}"
 
 
+def inner_statement(batch: str) -> str:
+    """The statement of a dynamic one, `EXEC (N'…')`, behind its condition; any other batch as it is."""
+    return _DYNAMIC.sub(lambda match: match[1].replace("''", "'"), batch)
+
+
 def fill_gaps(statement: str) -> str:
-    """The statement with what the parser does not take replaced by what it takes."""
+    """The statement, of a dynamic one the inner, with what the parser does not take replaced by what it takes."""
+    statement = inner_statement(statement)
     for pattern, replacement, _ in KNOWN_GAPS:
         statement = re.sub(pattern, replacement, statement)
     return statement

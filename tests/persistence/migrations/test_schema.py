@@ -20,10 +20,13 @@ from persistence.migrations.generate import generated_files
 from persistence.migrations.history import alembic_config, list_branches, list_migrations
 from persistence.migrations.scripts import SQL
 from tests.conftest import BRANCHES, PROJECT
+from tests.support.projects import ProjectCopy
+from tests.support.tsql import check_tsql
 from tests.support.tsql_schema import Schema, model_statements, parse, read_schema, script_statements
 
 RELEASE = PROJECT / "tests" / "fixtures" / "release-0.1.0"
 MIGRATIONS = sorted(SQL.glob("*/[0-9]*.sql"))
+GUARD = "IF @@TRANCOUNT > 0\n"
 
 
 def _sqlite_schema(path: Path) -> Schema:
@@ -112,6 +115,27 @@ def test_heads_and_scripts_are_as_the_migrations_generate_them() -> None:
     stale = [str(path) for path, text in generated.items() if path.read_text("utf-8") != text]
     assert not stale, f"run `make sql`: {stale}"
     assert sorted(path for path in generated if path.suffix == ".sql") == MIGRATIONS
+
+
+def test_a_statement_that_is_bound_when_it_is_compiled_is_dynamic(tmp_path: Path) -> None:
+    # A later migration may drop its columns: a rerun must not compile it, even behind a false condition.
+    project = ProjectCopy(tmp_path)
+    project.add_migration(
+        "toy_0001",
+        "baseline",
+        "op.create_table('toys', sa.Column('name', sa.Unicode(10)), sa.Column('old', sa.Unicode(10)))",
+        """op.execute("INSERT INTO toys (name, old) VALUES ('it''s', 'x')")""",
+        "op.execute('UPDATE toys SET name = old')",
+        "op.drop_column('toys', 'old', mssql_drop_default=True)",
+    )
+    path = tmp_path / "sql" / "toy" / "001_baseline.sql"
+    guarded = [batch.removeprefix(GUARD) for batch in script_statements(path) if batch.startswith(GUARD)]
+    created, inserted, updated, default, dropped, recorded, _ = guarded
+    assert inserted == "EXEC (N'INSERT INTO toys (name, old) VALUES (''it''''s'', ''x'')');"
+    assert updated == "EXEC (N'UPDATE toys SET name = old');"
+    assert default.startswith("EXEC (N'declare @const_name ")  # several statements behind one condition
+    assert [line.split("(")[0].split()[0] for line in (created, dropped, recorded)] == ["CREATE", "ALTER", "INSERT"]
+    check_tsql(f"{GUARD}{inserted}")
 
 
 def test_migrations_of_a_branch_are_numbered_without_gaps() -> None:
