@@ -1,11 +1,12 @@
-"""Runs a change of the schema: waits for a server that is waking up, and names the cause of a failure in one line."""
+"""Runs a change of the schema: one process at a time, with retries, and a failure is one line with its cause."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import RollbookError
@@ -13,6 +14,16 @@ from persistence.database.errors import TransientError, is_rejected
 from persistence.database.retries import run_with_retries
 
 T = TypeVar("T")
+
+LOCK_SECONDS: Final = 60
+"""The longest wait for another process that is migrating the same database."""
+
+# It returns a number below 0 rather than failing. NOCOUNT: for pyodbc a row count would be the first result.
+# learn.microsoft.com/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql
+_LOCK = f"""\
+SET NOCOUNT ON; DECLARE @result INT; EXEC @result = sp_getapplock @Resource = N'rollbook_migrations',
+@LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = {1000 * LOCK_SECONDS};
+SET NOCOUNT OFF; SELECT @result;"""
 
 
 class MigrationFailedError(Exception):
@@ -38,6 +49,16 @@ def attempt(name: str, work: Callable[[], T]) -> T:
         return run_with_retries(once)
     except (SQLAlchemyError, sqlite3.Error, RollbookError, OSError) as error:
         raise MigrationFailedError(f"{name} failed: {describe_error(error)}") from error
+
+
+def lock_migrations(connection: Connection) -> None:
+    """Takes SQL Server's lock for migrations, which the end of the transaction releases.
+
+    Raises `TimeoutError` where another process keeps it for `LOCK_SECONDS`.
+    """
+    result = int(connection.exec_driver_sql(_LOCK).scalar_one())
+    if result < 0:
+        raise TimeoutError(f"the lock for migrations was not granted in {LOCK_SECONDS} s (sp_getapplock: {result})")
 
 
 def describe_error(error: BaseException) -> str:

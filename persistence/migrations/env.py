@@ -13,7 +13,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, MetaData
 
-_LOCK_SECONDS = 60  # another process may be migrating the same file
+from persistence.migrations.attempts import LOCK_SECONDS, lock_migrations
 
 # Names that later migrations can use. In SQLite these constraints have none, as in release 0.1.0.
 _SQL_SERVER = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"})
@@ -28,6 +28,8 @@ def _run_online(connection: Connection, models: MetaData | None) -> None:
     on_sqlite = connection.dialect.name == "sqlite"
     # That of a SQL Server is in a transaction already.
     with _sqlite_transaction(connection) if on_sqlite else nullcontext():
+        if not on_sqlite:  # before the versions are read, so that two processes migrate once
+            lock_migrations(connection)
         context.configure(
             connection=connection,
             target_metadata=models or (MetaData() if on_sqlite else _SQL_SERVER),
@@ -39,7 +41,7 @@ def _run_online(connection: Connection, models: MetaData | None) -> None:
 @contextmanager
 def _sqlite_transaction(connection: Connection) -> Iterator[None]:
     driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA busy_timeout={1000 * _LOCK_SECONDS}")
+    driver.execute(f"PRAGMA busy_timeout={1000 * LOCK_SECONDS}")
     # Rebuilding a table drops it: with foreign keys on, its children would go by cascade. Inside a transaction the
     # PRAGMA does nothing.
     driver.execute("PRAGMA foreign_keys=OFF")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from persistence.database.connections import is_embedded, transaction
-from persistence.migrations.attempts import MigrationFailedError, attempt
+from persistence.migrations.attempts import MigrationFailedError, attempt, lock_migrations
 
 SQL: Final = Path(__file__).resolve().parents[2] / "sql"
 SCRIPTS: Final = ("permissions", "seed", "masks")
@@ -61,5 +61,6 @@ def split_batches(script: str) -> list[str]:
 
 def _run(script: str) -> None:
     with transaction() as connection:
+        lock_migrations(connection)  # two processes would both find that a role is missing
         for batch in split_batches(script):
             connection.exec_driver_sql(batch)

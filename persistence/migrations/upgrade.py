@@ -93,7 +93,7 @@ def _find_step(migration: Migration, connection: Connection, report_copy: Report
 
 def _describe(steps: list[MigrationStep]) -> str:
     if not steps:
-        return "done by another process"
+        return "already applied"
     return "adopted from release 0.1.0" if isinstance(steps[0], StampStep) else "done"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,9 @@ class Server:
         self.transactions: list[list[str]] = []  # that were committed, without what only reads
         self.rollbacks: list[list[str]] = []
         self.logins = 0
+        self.lock_result = 0  # of sp_getapplock
+        self.on_lock: Callable[[], None] = lambda: None
+        self.locks: list[str] = []
         self.faults: list[tuple[str, Exception]] = []
         self._open: list[str] = []
         self._saved = list(self.versions)
@@ -47,6 +50,11 @@ class Server:
     def execute(self, statement: str) -> list[str]:
         """The values of the only column of a result."""
         self.meet(statement)
+        if "sp_getapplock" in statement:
+            assert not self._open
+            self.locks.append(statement)
+            self.on_lock()
+            return [str(self.lock_result)]
         if not statement.startswith("SELECT"):
             self._open.append(statement)
             return self._change_versions(statement)
@@ -89,7 +97,7 @@ class _Cursor:
 
     def execute(self, statement: str, _: object = ()) -> None:
         self.rows = [(value,) for value in self.server.execute(statement)]
-        returns_rows = statement.startswith("SELECT") or " OUTPUT " in statement
+        returns_rows = statement.startswith("SELECT") or re.search(" OUTPUT |; SELECT ", statement)
         self.description = (("value", str, None, None, None, None, True),) if returns_rows else None
         self.rowcount = 1
 

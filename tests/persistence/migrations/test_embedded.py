@@ -315,5 +315,5 @@ def test_a_process_that_starts_while_another_migrates_waits(project: ProjectCopy
         assert "users_0002_slow: done in " in first.communicate(timeout=SECONDS)[1]
     assert (first.returncode, second.returncode) == (0, 0), lines
     assert lines[0] == "users_0002_slow: running\n"
-    assert lines[1].startswith("users_0002_slow: done by another process in ")
+    assert lines[1].startswith("users_0002_slow: already applied in ")
     assert _rows(release_file, VERSIONS) == ["shared_0002", "users_0002"]

@@ -65,6 +65,30 @@ def test_a_current_database_gets_no_statement_that_writes(server: Server) -> Non
     assert server.transactions == []
 
 
+def test_each_transaction_takes_the_lock_before_it_reads_or_changes(server: Server) -> None:
+    _upgrade()
+    apply_scripts(BRANCHES, lambda _: None)
+    assert len(server.locks) == len(server.transactions)  # the stand-in rejects one behind a change
+    assert re.search(r"N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 60000;", server.locks[0])
+
+
+def test_a_process_that_waited_for_another_one_finds_nothing_to_do(server: Server) -> None:
+    def migrate_elsewhere() -> None:
+        server.names.add("alembic_version")
+        server.versions = [HEADS[branch] for branch in BRANCHES]
+
+    server.on_lock = migrate_elsewhere
+    assert {line.rpartition(": ")[2] for line in _upgrade()} == {"already applied"}
+    assert server.transactions == []
+
+
+def test_a_lock_that_is_not_granted_ends_the_run(server: Server) -> None:
+    server.lock_result = -1
+    with pytest.raises(MigrationFailedError, match=r"^shared_0001_baseline failed: the lock .* \(sp_getapplock: -1\)$"):
+        _upgrade()
+    assert (server.transactions, len(server.locks)) == ([], 1)
+
+
 def test_what_release_0_1_0_made_is_adopted(server: Server) -> None:
     for schema in RELEASE_0_1_0.values():
         server.names |= {*schema.tables, *schema.indexes}
