@@ -5,7 +5,9 @@ They put the connection into the attributes of the configuration: the command li
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -14,6 +16,8 @@ from alembic import context
 from sqlalchemy import Connection, MetaData
 
 from persistence.migrations.attempts import LOCK_SECONDS, lock_migrations
+
+logger = logging.getLogger("rollbook")
 
 # Names that later migrations can use. In SQLite these constraints have none, as in release 0.1.0.
 _SQL_SERVER = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"})
@@ -47,10 +51,25 @@ def _sqlite_transaction(connection: Connection) -> Iterator[None]:
     driver.execute("PRAGMA foreign_keys=OFF")
     with connection.begin():  # sends nothing: the connection is in autocommit. At the end it commits or rolls back.
         driver.execute("BEGIN IMMEDIATE")  # before the versions are read, so that two processes migrate once
+        if before := _find_orphans(driver):
+            logger.warning(
+                "%s refer to rows that do not exist, since before this migration: PRAGMA foreign_key_check lists them; "
+                "docs/migrations.md says how to repair them",
+                _describe(before),
+            )
         yield
-        if broken := driver.execute("PRAGMA foreign_key_check").fetchall():
-            tables = ", ".join(sorted({table for table, *_ in broken}))
-            raise sqlite3.IntegrityError(f"{len(broken)} rows of {tables} refer to rows that are gone")
+        if added := _find_orphans(driver) - before:
+            raise sqlite3.IntegrityError(f"it would leave {_describe(added)} without the row that they refer to")
+
+
+def _find_orphans(driver: sqlite3.Connection) -> Counter[tuple[str, int | None, str]]:
+    """Table, rowid and parent of each violated foreign key; its number is left out, which a rebuilt table changes."""
+    return Counter(row[:3] for row in driver.execute("PRAGMA foreign_key_check"))
+
+
+def _describe(orphans: Counter[tuple[str, int | None, str]]) -> str:
+    count = orphans.total()
+    return f"{count} row{'s' if count > 1 else ''} of {', '.join(sorted({table for table, *_ in orphans}))}"
 
 
 if context.is_offline_mode():

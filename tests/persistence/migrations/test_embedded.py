@@ -258,9 +258,28 @@ def test_a_migration_that_breaks_foreign_keys_is_rolled_back(project: ProjectCop
     project.add_migration("toy_0001", "baseline", *_PARENT_AND_CHILD)
     project.add_migration("toy_0002", "orphan", "op.execute('DELETE FROM parent')")
     done = project.upgrade(tmp_path / "toy.db", "shared", "toy")
-    assert "toy_0002_orphan failed: 2 rows of child refer to rows that are gone." in done.stderr
+    assert "toy_0002_orphan failed: it would leave 2 rows of child without the row that they refer to." in done.stderr
     assert _rows(tmp_path / "toy.db", VERSIONS) == ["shared_0002", "toy_0001"]
     assert _rows(tmp_path / "toy.db", "SELECT * FROM parent") == [(1, 1)]
+
+
+def test_rows_without_their_parent_before_a_migration_are_a_warning(project: ProjectCopy, tmp_path: Path) -> None:
+    path = tmp_path / "toy.db"
+    project.add_migration("toy_0001", "baseline", *_PARENT_AND_CHILD)
+    assert project.upgrade(path, "shared", "toy").returncode == 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM parent")
+    project.add_migration("toy_0002", "add", "op.add_column('child', sa.Column('b', sa.Integer()))")
+    failing = project.add_migration(
+        "toy_0003", "orphan", "op.execute('INSERT INTO child (id, parent_id) VALUES (9, 9)')"
+    )
+    done = project.upgrade(path, "shared", "toy")
+    assert "\n2 rows of child refer to rows that do not exist, since before this migration: " in f"\n{done.stderr}"
+    assert "PRAGMA foreign_key_check lists them" in done.stderr
+    assert "toy_0003_orphan failed: it would leave 1 row of child without" in done.stderr
+    assert _rows(path, VERSIONS) == ["shared_0002", "toy_0002"]
+    failing.write_text(failing.read_text("utf-8").replace("9, 9", "9, NULL"), "utf-8")
+    assert project.upgrade(path, "shared", "toy").returncode == 0
 
 
 # ---- processes
