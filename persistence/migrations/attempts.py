@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import RollbookError
-from persistence.database.errors import TransientError, is_rejected
+from persistence.database.errors import OutcomeUnknownError, TransientError, is_rejected
 from persistence.database.retries import run_with_retries
 
 T = TypeVar("T")
@@ -27,14 +27,18 @@ SET NOCOUNT OFF; SELECT @result;"""
 
 
 class MigrationFailedError(Exception):
-    """A migration or script that cannot be applied; nothing of it was kept."""
+    """A migration or script that cannot be applied; nothing of it was kept, but for `MigrationOutcomeUnknownError`."""
+
+
+class MigrationOutcomeUnknownError(MigrationFailedError):
+    """The connection was lost during the commit: all of it was kept or nothing. Running it again is safe."""
 
 
 def attempt(name: str, work: Callable[[], T]) -> T:
     """What `work` returns: at most one transaction, repeated within the budget as `run_with_retries` does.
 
     Raises `MigrationFailedError` with `name` and the cause; at once where the server rejects the login, the database or
-    shows a certificate that the driver rejects.
+    shows a certificate that the driver rejects. Raises `MigrationOutcomeUnknownError` where the commit is lost.
     """
 
     def once() -> T:
@@ -47,6 +51,8 @@ def attempt(name: str, work: Callable[[], T]) -> T:
 
     try:
         return run_with_retries(once)
+    except OutcomeUnknownError as error:
+        raise MigrationOutcomeUnknownError(f"{name}: {describe_error(error)}; run this again") from error
     except (SQLAlchemyError, sqlite3.Error, RollbookError, OSError) as error:
         raise MigrationFailedError(f"{name} failed: {describe_error(error)}") from error
 
@@ -65,4 +71,7 @@ def describe_error(error: BaseException) -> str:
     """What the driver says of an error, or what the error says itself, on one line."""
     cause = error.__cause__ if isinstance(error, RollbookError) and error.__cause__ else error
     original = getattr(cause, "orig", None) or cause
-    return " ".join(str(original.args[-1] if original.args else original).split())  # pyodbc's are SQLSTATE and text
+    line = " ".join(str(original.args[-1] if original.args else original).split())  # pyodbc's are SQLSTATE and text
+    if isinstance(error, OutcomeUnknownError):
+        return f"the connection was lost during the commit ({line}): it was applied as a whole or not at all"
+    return line

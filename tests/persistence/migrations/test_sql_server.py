@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from persistence.migrations.adoption import RELEASE_0_1_0
-from persistence.migrations.attempts import MigrationFailedError
+from persistence.migrations.attempts import MigrationFailedError, MigrationOutcomeUnknownError
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.heads import HEADS
 from persistence.migrations.scripts import SQL, apply_scripts
@@ -160,10 +160,18 @@ def test_a_rejection_is_reported_at_once(server: Server, error: Exception, cause
 
 
 def test_a_commit_that_is_lost_is_not_repeated(server: Server) -> None:
-    server.faults = [("commit", fault("40613"))] * 2  # the first ends the reading of the default schema
-    with pytest.raises(MigrationFailedError, match="40613"):
+    # The first makes the migration begin again, so that the others do not meet the commits before it.
+    server.faults = [("CREATE TABLE alembic_version", fault("40613")), *[("commit", fault("40613"))] * 2]
+    with pytest.raises(MigrationOutcomeUnknownError) as caught:
         _upgrade()
-    assert server.transactions == []
+    assert re.fullmatch(
+        r"shared_0001_baseline: the connection was lost during the commit \(.*40613.*\): it was applied as a whole or "
+        "not at all; run this again",
+        str(caught.value),
+    )
+    assert (server.transactions, len(server.faults)) == ([], 1)
+    server.faults = []
+    assert len(_upgrade()) == len(MIGRATIONS)
 
 
 def test_a_login_whose_tables_would_be_elsewhere_is_rejected(server: Server) -> None:
