@@ -18,7 +18,7 @@ def add_commands(commands: Commands) -> None:
     """Adds the commands to the parser."""
     migrate = commands.add_parser(
         "migrate",
-        help="apply the missing migrations, then permissions, first rows and checks",
+        help="apply the missing migrations, then permissions, seed and the check of masks",
         description="Applies the missing migrations of the enabled services, each in one transaction; on SQL Server "
         "also the scripts in sql/ (permissions, seed, masks). May be repeated.",
     )

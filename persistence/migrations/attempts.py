@@ -68,7 +68,7 @@ def lock_migrations(connection: Connection) -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """What the driver says of an error, or what the error says itself, on one line."""
+    """The message of the driver's error, or of the error itself, on one line."""
     cause = error.__cause__ if isinstance(error, RollbookError) and error.__cause__ else error
     original = getattr(cause, "orig", None) or cause
     line = " ".join(str(original.args[-1] if original.args else original).split())  # pyodbc's are SQLSTATE and text

@@ -1,4 +1,4 @@
-"""The T-SQL in `sql/` that is written by hand: permissions, first rows, checks of masks, and access for an identity.
+"""The T-SQL in `sql/` that is written by hand: permissions, seed, checks of masks, and access for an identity.
 
 All of it is idempotent and is applied every time, after the migrations. SQLite needs none of it.
 """

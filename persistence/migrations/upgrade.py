@@ -63,7 +63,7 @@ def _apply(migration: Migration, report: Report, *, needs_copy: bool) -> None:
 
 
 def _run(migration: Migration, report_copy: Report | None) -> str:
-    """Lets `env.py` apply a migration in one transaction, and returns what came of it."""
+    """Applies a migration by `env.py` in one transaction, and returns the outcome."""
     steps: list[MigrationStep] = []
 
     def find_steps(heads: tuple[str, ...], context: MigrationContext) -> list[MigrationStep]:
@@ -127,6 +127,6 @@ def _copy_file(connection: Connection, migration: Migration) -> str:
             source.backup(target)
         shutil.copymode(path, part)
         part.replace(copy)
-    finally:  # a disk that is full must not stay so
+    finally:  # an incomplete copy would keep a full disk full
         part.unlink(missing_ok=True)
     return copy.name

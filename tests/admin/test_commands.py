@@ -81,6 +81,7 @@ def test_help_lists_the_commands_of_the_enabled_services(run: Run) -> None:
         for services in ("users,points", "points")
     }
     assert listed["points"] == {"migrate", "grant-access"}
+    assert "then permissions, seed and the check of masks" in " ".join(run("--help").stdout.split())
     assert listed["users,points"] == {*listed["points"], "add-manager", "retire-manager", "list-managers"}
 
 

@@ -157,11 +157,11 @@ def test_the_times_of_the_seed_are_read_alike_under_every_language_setting() -> 
     assert len(times) == len(SEED_MANAGERS)
 
 
-# ---- the first rows of an embedded database
+# ---- the seed of an embedded database
 
 
 @pytest.mark.usefixtures("database_file")
 @pytest.mark.parametrize(("table", "rows"), [(MANAGERS, SEED_MANAGERS), (LEDGER, [{"id": 1, "total": 0}])])
-def test_an_embedded_database_begins_with_these_rows(table: Table, rows: list[dict[str, Any]]) -> None:
+def test_an_embedded_database_has_the_seed(table: Table, rows: list[dict[str, Any]]) -> None:
     with connections.reading() as connection:
         assert [dict(row._mapping) for row in connection.execute(table.select())] == rows

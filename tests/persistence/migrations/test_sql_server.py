@@ -128,7 +128,7 @@ def test_a_statement_that_fails_rolls_its_migration_back_and_ends_the_run(server
 
 @pytest.mark.parametrize("place", ["login", "CREATE TABLE users", "GRANT UNMASK"])
 @pytest.mark.parametrize("number", ["40613", "40197"])
-def test_a_database_that_is_waking_up_is_waited_for(server: Server, place: str, number: str) -> None:
+def test_a_database_that_is_resuming_is_retried(server: Server, place: str, number: str) -> None:
     server.faults = [(place, fault(number)), (place, fault(number))]
     _upgrade()
     apply_scripts(BRANCHES, lambda _: None)
