@@ -51,6 +51,25 @@ def test_packages_of_another_python_are_rejected_on_azure() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("2.3b1", True), ("2.10rc1", True), ("2", False), ("2.x", False), ("3b1", False), ("", False), ("None", False)],
+)
+def test_the_leading_digits_of_an_unusual_version_count(version: str, *, expected: bool) -> None:
+    assert runtime_check.fits(version, (3, 13)) is expected
+
+
+def test_packages_without_their_metadata_are_rejected_on_azure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(SettingsError) as raised:
+        runtime_check.check_interpreter(on_azure=True)
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert str(raised.value) == (
+        f"azure-functions has no dist-info where Python {python} looks for packages: the build, usually the remote "
+        "one, ran another Python than this app; deploy again, or with prebuilt packages (docs/deploy.md)."
+    )
+
+
 @pytest.mark.usefixtures("install")
 def test_packages_are_not_checked_elsewhere() -> None:
     runtime_check.check_interpreter(on_azure=False)
