@@ -108,7 +108,7 @@ def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
     errors = meter.create_counter("rollbook.refusals", description="Requests that ended with a problem, by code")
     propagator = TraceContextTextMapPropagator()
 
-    def observe_request(function: str, context: func.Context, work: Callable[[], Outcome]) -> Outcome:
+    def observe_request(function: str, context: func.Context, work: Callable[[], Outcome]) -> None:
         host = context.trace_context
         parent = propagator.extract({"traceparent": host.trace_parent or "", "tracestate": host.trace_state or ""})
         # Internal, because the host reports the request too. Own attribute names: the exporter drops standard ones.
@@ -121,7 +121,6 @@ def _request_observer(tracer: Tracer, meter: Meter) -> Observer:
                 errors.add(1, {"function": function, "code": code})
             if response.status_code >= 500:
                 span.set_status(StatusCode.ERROR)
-        return response, code
 
     return observe_request
 

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import azure.functions as func
@@ -43,8 +43,10 @@ logger = logging.getLogger("rollbook")
 Outcome = tuple[func.HttpResponse, str]
 """A response, and the code of its problem (empty without one)."""
 
-Observer = Callable[[str, func.Context, Callable[[], Outcome]], Outcome]
-"""A hook around every call: gets the function's name, its context and the work, and returns the work's outcome."""
+Observer = Callable[[str, func.Context, Callable[[], Outcome]], None]
+"""A hook around every call: gets the function's name, its context and the work, which runs once. An error of the hook
+is logged, once per type, and changes no response.
+"""
 
 _observer: Observer | None = None
 
@@ -61,6 +63,7 @@ def set_request_observer(observer: Observer | None) -> None:
     """Sets the hook around every endpoint and timer call; None removes it."""
     global _observer
     _observer = observer
+    _log_observer_error.cache_clear()
 
 
 def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable[..., func.HttpResponse]:
@@ -101,9 +104,18 @@ def _named(invoke: Callable[..., Any], declared: Endpoint | Timer) -> Callable[.
 def _invoke(function: str, context: func.Context, run: Callable[[], Response], find: Locate) -> Outcome:
     started = time.perf_counter_ns()
     respond = partial(_respond, function, context.invocation_id, run, find)
-    outcome = respond() if _observer is None else _observer(function, context, respond)
+    outcome = respond() if _observer is None else _observe(_observer, function, context, respond)
     _log_call(function, outcome[0].status_code, outcome[1], started, context.invocation_id)
     return outcome
+
+
+def _observe(observer: Observer, function: str, context: func.Context, respond: Callable[[], Outcome]) -> Outcome:
+    once = cache(respond)  # whether the observer calls it never, once or twice
+    try:
+        observer(function, context, once)
+    except BaseException as error:  # noqa: BLE001 - like a handler's error: whatever it is, the call gets a response
+        _log_observer_error(type(error).__name__)
+    return once()
 
 
 def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
@@ -255,3 +267,9 @@ def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> 
     frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
     where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     logger.error("%s error %s %s %s %s", function, type(error).__name__, error_code(error) or "-", where, invocation_id)
+
+
+@cache
+def _log_observer_error(kind: str) -> None:
+    """Logs an observer's error once per type, because an observer that fails usually fails at every call."""
+    logger.error("observer error %s", kind)

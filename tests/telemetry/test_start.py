@@ -56,9 +56,9 @@ def test_an_observer_replaces_its_predecessor_until_none_is_set(api: Any) -> Non
     calls: list[str] = []
 
     def observer(name: str) -> endpoint.Observer:
-        def observe(function: str, _: func.Context, work: Callable[[], endpoint.Outcome]) -> endpoint.Outcome:
+        def observe(function: str, _: func.Context, work: Callable[[], endpoint.Outcome]) -> None:
             calls.append(f"{name} {function}")
-            return work()
+            work()
 
         return observe
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import settings
-from api.http.endpoint import MAX_FRAMES, TimerFailedError, timer_function
+from api.http.endpoint import MAX_FRAMES, TimerFailedError, set_request_observer, timer_function
 from api.http.responses import Response
 from api.http.service import Service
 from domain.errors import ConflictError
@@ -79,3 +79,50 @@ def test_a_timer_passes_no_text_of_an_error_to_the_host() -> None:
     (timer,) = service.build(settings.current()).timers
     with pytest.raises(TimerFailedError, match=r"^fail: internal-error$"):
         timer_function(timer)(timer=SimpleNamespace(past_due=False), context=SimpleNamespace(invocation_id="1"))
+
+
+# ---- the hook around calls
+
+
+@pytest.fixture
+def _no_observer() -> Iterator[None]:
+    yield
+    set_request_observer(None)
+
+
+@pytest.mark.usefixtures("_no_observer")
+@pytest.mark.parametrize("runs", [0, 1, 2])
+def test_a_failing_observer_changes_no_response_and_is_logged_once(runs: int, caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+
+    def handle() -> Response:
+        calls.append(1)
+        return Response({"calls": len(calls)})
+
+    def observe(_function: str, _context: object, work: Callable[[], object]) -> None:
+        for _ in range(runs):
+            work()
+        raise PanicError("Unmistakable")
+
+    set_request_observer(observe)
+    call = serve(handle)
+    with caplog.at_level(logging.INFO, "rollbook"):
+        bodies = [json.loads(call().get_body()) for _ in range(2)]
+    assert bodies == [{"calls": 1}, {"calls": 2}]
+    failure, *lines = caplog.messages
+    assert failure == "observer error PanicError"
+    assert [line.split()[:3] for line in lines] == [["handle", "ok", "200"]] * 2
+    set_request_observer(observe)  # a new observer is logged again
+    call()
+    assert caplog.messages.count(failure) == 2
+
+
+@pytest.mark.usefixtures("_no_observer")
+def test_a_failing_observer_does_not_fail_a_timer(caplog: pytest.LogCaptureFixture) -> None:
+    ran: list[int] = []
+    service = Service("toy")
+    service.timer("0 0 3 * * *", name="tick")(lambda: ran.append(1))
+    (timer,) = service.build(settings.current()).timers
+    set_request_observer(lambda *_: _raising(PanicError("Unmistakable"))())
+    timer_function(timer)(timer=SimpleNamespace(past_due=False), context=SimpleNamespace(invocation_id="1"))
+    assert (ran, caplog.messages) == ([1], ["observer error PanicError"])
