@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ from domain.errors import RollbookError
 
 BODY_BYTES_MAX: Final = 300_000
 """Larger bodies of successes are not validated: their records are like those of small ones."""
+
+_HEADERS: Final = {"cache-control", "connection", "content-length", "content-type", "date", "server"}
+"""Headers that the document leaves to HTTP."""
 
 _BOUNDED_ERRORS: Final = {
     "properties": {"errors": {"maxItems": MAX_VIOLATIONS}, "more": {"minimum": 1}},
@@ -52,20 +56,30 @@ def _closed(node: Any) -> Any:
     return [_closed(inner) for inner in node] if isinstance(node, list) else node
 
 
-def _closed_problem(problem: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the schema of a problem with the members of its codes; each requires its code, and no other has it."""
+def _closed_problem(
+    problem: Mapping[str, Any], violation: Mapping[str, Any], schema: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the schema of a problem with the members of its codes, in the problem or in one of its violations.
+
+    Each code requires its members, and no other code has them in the problem.
+    """
     members = {name: member for name, member in schema["allOf"][1]["properties"].items() if name != "type"}
     rules = [
         {
             "if": {"properties": {"type": {"const": f"/problems/{error.code}"}}},
-            "then": {"required": [member], "properties": {member: {"minItems": 1}}},
+            "then": {
+                "anyOf": [{"required": [member]}, {"properties": {"errors": {"contains": {"required": [member]}}}}],
+                "properties": {member: {"minItems": 1}},
+            },
             "else": {"properties": {member: False}},
         }
         for error in subclasses(RollbookError)
         for member in error.members
         if member in members
     ]
-    return {**problem, "properties": {**problem["properties"], **members}, "allOf": [*rules, _BOUNDED_ERRORS]}
+    errors = {"type": "array", "items": {**violation, "properties": {**violation["properties"], **members}}}
+    properties = {**problem["properties"], **members, "errors": errors}
+    return {**problem, "properties": properties, "allOf": [*rules, _BOUNDED_ERRORS]}
 
 
 class Conformance:
@@ -79,49 +93,70 @@ class Conformance:
         self.checked: dict[tuple[str, str], int] = {}
         """How many responses were checked, by operation and status."""
         self._validator = functools.cache(self._make_validator)
+        fixed_first = sorted(document["paths"], key=lambda path: path.count("{"))
+        self._paths = {path: re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(path))) for path in fixed_first}
 
     def check(self, response: httpx.Response) -> None:
         """Reads the response. Raises `AssertionError` if it does not conform."""
-        method, path = response.request.method, response.request.url.path
+        method, called = response.request.method, response.request.url.path
+        path = next((path for path, pattern in self._paths.items() if pattern.fullmatch(called)), "")
         operation = self.document["paths"].get(path, {}).get(method.lower())
         if operation is None:
             return
         response.read()
         status = str(response.status_code)
         try:
-            reason = self._violation(operation, path, method.lower(), response)
+            reason = self._violation(operation, (path, method.lower(), status), response)
         except Exception as error:  # noqa: BLE001 - a document that cannot be read fails the check too
             reason = f"{type(error).__name__}: {error}"
         if reason:
-            raise AssertionError(f"{method} {path} returned {status}, which is not as described: {reason}")
+            raise AssertionError(f"{method} {called} returned {status}, which is not as described: {reason}")
         counted = (str(operation["operationId"]), status)
         self.checked[counted] = self.checked.get(counted, 0) + 1
 
-    def _violation(self, operation: Mapping[str, Any], path: str, method: str, response: httpx.Response) -> str:
-        status = str(response.status_code)
-        described = operation["responses"].get(status)
+    def _violation(self, operation: Mapping[str, Any], place: tuple[str, str, str], response: httpx.Response) -> str:
+        described = operation["responses"].get(place[2])
         if described is None:
             return f"only {', '.join(operation['responses'])}"
-        expected = "application/problem+json" if response.status_code >= 400 else "application/json"
+        return _header_violation(described, response) or self._content_violation(described, place, response)
+
+    def _content_violation(
+        self, described: Mapping[str, Any], place: tuple[str, str, str], response: httpx.Response
+    ) -> str:
+        contents = described.get("content", {})
         content_type = response.headers.get("content-type", "")
-        if list(described.get("content", {})) != [content_type] or content_type != expected:
-            return f"content type {content_type}, described are {[*described.get('content', {})]}"
-        for name, header in described.get("headers", {}).items():
-            given = response.headers.get(name)
-            if given is None and header.get("required"):
-                return f"no header {name}"
-            if given is not None and header["schema"] == {"type": "integer"} and not given.isdecimal():
-                return f"{name}: {given}"
+        media = re.sub(r"^(text/[^;]+); charset=utf-8$", r"\1", content_type)
+        if not contents and not content_type and not response.content:
+            return ""
+        if media not in contents or (response.status_code >= 400) != (media == "application/problem+json"):
+            return f"content type {content_type}, described are {[*contents]}"
         if response.status_code < 400 and len(response.content) > BODY_BYTES_MAX:
             return ""
-        errors = self._validator(path, method, status).iter_errors(orjson.loads(response.content))
+        is_json = media.endswith(("/json", "+json"))
+        if not is_json and "schema" not in contents[media]:  # binary
+            return "" if response.content else "no content"
+        body = orjson.loads(response.content) if is_json else response.content.decode()
+        errors = self._validator(*place, media).iter_errors(body)
         return "; ".join(f"/{'/'.join(map(str, error.instance_path))}: {error.message[:300]}" for error in errors)
 
-    def _make_validator(self, path: str, method: str, status: str) -> Draft202012Validator:
-        (content,) = self.document["paths"][path][method]["responses"][status]["content"].values()
+    def _make_validator(self, path: str, method: str, status: str, media: str) -> Draft202012Validator:
+        content = self.document["paths"][path][method]["responses"][status]["content"][media]
         schemas = _closed(self.document["components"]["schemas"])
-        rules = [_closed(content["schema"])]
+        rules = [_closed(content.get("schema", {}))]
         if status >= "400":
-            schemas["Problem"] = _closed_problem(schemas["Problem"], content["schema"])
+            schemas["Problem"] = _closed_problem(schemas["Problem"], schemas["Violation"], content["schema"])
             rules.append({"properties": {"status": {"const": int(status)}, "title": {"const": TITLES[int(status)]}}})
         return validator({"components": {"schemas": schemas}}, {"allOf": rules})
+
+
+def _header_violation(described: Mapping[str, Any], response: httpx.Response) -> str:
+    headers = described.get("headers", {})
+    for name, header in headers.items():
+        given = response.headers.get(name)
+        if given is None and header.get("required"):
+            return f"no header {name}"
+        value = int(given) if header["schema"].get("type") == "integer" and str(given).isdecimal() else given
+        if given is not None and not Draft202012Validator(header["schema"]).is_valid(value):
+            return f"{name}: {given}"
+    unknown = set(response.headers) - {name.lower() for name in headers} - _HEADERS
+    return f"undescribed headers {', '.join(sorted(unknown))}" if unknown else ""

@@ -5,13 +5,21 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 
+import settings
+from api.http.openapi import build_document
 from api.http.problems import TITLES
+from api.http.responses import Response, Returns
+from api.http.service import Service
+from tests.api.http import toy
 from tests.conformance import BODY_BYTES_MAX, Conformance
 
 Break = Callable[[dict[str, Any]], Any]
@@ -200,3 +208,83 @@ def test_an_operation_that_is_not_described_is_not_checked(api: Any, conformance
 def test_the_body_of_a_large_success_is_not_validated(conformance: Conformance) -> None:
     content = b'{"users": [' + b"{}," * (BODY_BYTES_MAX // 3) + b"{}]}"
     conformance.check(_response(200, content, "application/json"))
+
+
+# ---- paths with parameters, further media types, headers
+
+
+@pytest.fixture
+def of_toy() -> Conformance:
+    """A check against the document of the toy service."""
+    configured = settings.load({}, Path("does-not-exist"))
+    return Conformance(build_document(toy.service.build(replace(configured, services=())).endpoints))
+
+
+def _sent(method: str, path: str, status: int, content: bytes, **headers: str) -> httpx.Response:
+    request = httpx.Request(method, f"http://localhost{path}")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, content=content, headers=named, request=request)
+
+
+TEXT, PNG, PROBLEM = "text/plain; charset=utf-8", "image/png", "application/problem+json"
+NOTE = b'{"id":1,"text":"a"}'
+
+
+@pytest.mark.parametrize(
+    ("operation", "response"),
+    [
+        ("toy_get", _sent("GET", "/toy/notes/1", 200, "é".encode(), content_type=TEXT)),
+        ("toy_get", _sent("GET", "/toy/notes/1?limit=1", 200, b"", content_type=TEXT)),
+        ("toy_get", _sent("GET", "/toy/notes/x%20y", 200, b"\x89PNG", content_type=PNG)),
+        ("toy_add_many", _sent("POST", "/toy/batch/7", 200, b"[1]", content_type="application/vnd.toy+json")),
+        ("toy_add", _sent("POST", "/toy/notes", 201, NOTE, content_type="application/json", location="/1")),
+    ],
+)
+def test_described_paths_media_types_and_headers_pass(
+    of_toy: Conformance, operation: str, response: httpx.Response
+) -> None:
+    of_toy.check(response)
+    assert of_toy.checked == {(operation, str(response.status_code)): 1}
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (_sent("GET", "/toy/notes/1", 200, b"\xff", content_type=TEXT), "UnicodeDecodeError"),
+        (_sent("GET", "/toy/notes/1", 200, b"a", content_type="text/html"), "content type text/html"),
+        (_sent("GET", "/toy/notes/1", 200, b"a", content_type="text/plain; charset=latin-1"), "charset=latin-1"),
+        (_sent("GET", "/toy/notes/1", 200, b"a"), "content type , "),
+        (_sent("GET", "/toy/notes/1", 200, b"", content_type=PNG), "no content"),
+        (_sent("GET", "/toy/notes/1", 200, b"x", content_type=PNG, x_more="1"), "undescribed headers x-more"),
+        (_sent("GET", "/toy/notes/1", 404, b"x", content_type=PNG), "content type image/png"),
+        (_sent("GET", "/toy/notes/1", 404, b"{}", content_type=PROBLEM), '"type" is a required property'),
+        (_sent("POST", "/toy/batch/7", 200, b'["1"]', content_type="application/vnd.toy+json"), "/0: "),
+        (_sent("POST", "/toy/batch/7", 200, b"[1]", content_type="application/json"), "content type application/json"),
+        (_sent("POST", "/toy/notes", 200, NOTE, content_type="application/json", location="/1"), "headers location"),
+    ],
+)
+def test_differences_of_paths_media_types_and_headers_fail(
+    of_toy: Conformance, response: httpx.Response, reason: str
+) -> None:
+    with pytest.raises(AssertionError, match=f" returned {response.status_code}, which .*{reason}"):
+        of_toy.check(response)
+
+
+@pytest.mark.parametrize(("errors", "valid"), [([{"shelf": 7}], True), ([{"shelf": "7"}], False), ([{}], False)])
+def test_a_member_may_stand_in_a_violation(of_toy: Conformance, errors: list[dict[str, Any]], *, valid: bool) -> None:
+    violations = [{**VIOLATION, **members} for members in errors]
+    content = _problem(409, type="/problems/text-twice", errors=violations)
+    with nullcontext() if valid else pytest.raises(AssertionError, match=r" returned 409, which "):
+        of_toy.check(_sent("POST", "/toy/batch/7", 409, content, content_type=PROBLEM))
+
+
+def test_a_fixed_path_comes_before_a_path_with_a_parameter() -> None:
+    service = Service("paths")
+    for name, route in (("one", "things/{thing_id}"), ("all_things", "things/all")):
+        service.endpoint(name, route=route, methods="GET", returns={200: Returns(None, "", {"text/plain": str})})(
+            lambda: Response(b"")
+        )
+    conformance = Conformance(build_document(service.build(settings.current()).endpoints))
+    for path in ("/things/all", "/things/1", "/things/all/1"):
+        conformance.check(_sent("GET", path, 200, b"", content_type=TEXT))
+    assert conformance.checked == {("all_things", "200"): 1, ("one", "200"): 1}

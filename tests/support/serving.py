@@ -15,11 +15,12 @@ import uvicorn
 
 import settings
 from api.http.endpoint import endpoint_function
-from api.http.openapi import openapi_endpoint
+from api.http.openapi import build_document, openapi_endpoint
 from api.http.service import Service
 from devhost.host import Host
 from devhost.indexing import index_functions
 from devhost.workers import WorkerPool
+from tests.conformance import Conformance
 
 
 @contextmanager
@@ -44,12 +45,17 @@ def serving(app: func.FunctionApp) -> Iterator[httpx.Client]:
 
 @contextmanager
 def serving_service(service: Service, folder: Path, **variables: str) -> Iterator[httpx.Client]:
-    """A client of a server of this service alone, with its OpenAPI document, and with settings from variables."""
+    """A client of a server of this service alone, with its OpenAPI document, and with settings from variables.
+
+    Every response is checked against the document.
+    """
     configured = replace(settings.load(variables, folder), services=())
     endpoints = service.build(configured).endpoints
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for endpoint in (*endpoints, openapi_endpoint(endpoints)):
         function = endpoint_function(endpoint, idempotency_hours=24)
         app.route(route=endpoint.route, methods=list(endpoint.methods) or None)(function)
+    conformance = Conformance(build_document(endpoints))
     with serving(app) as client:
+        client.event_hooks = {"response": [conformance.check]}
         yield client

@@ -11,6 +11,7 @@ import httpx
 import orjson
 import pytest
 
+from api.http.responses import Response
 from api.http.service import Service
 from domain.errors import InvalidError
 from persistence.database import connections
@@ -175,7 +176,7 @@ def test_a_failed_handler_leaves_nothing_and_says_what_it_declares(client: httpx
     assert response.json()["notes"] == [1]
     assert notes() == []
     response = client.post("/toy/batch/7", json=[{"text": "a"}, {"text": "a"}])
-    assert response.json()["errors"] == [{"pointer": "/1/text", "code": "text-taken", "detail": "Twice.", "shelf": 7}]
+    assert response.json()["errors"] == [{"pointer": "/1/text", "code": "text-twice", "detail": "Twice.", "shelf": 7}]
 
 
 def test_an_error_finds_its_field_in_a_nested_object(client: httpx.Client) -> None:
@@ -225,6 +226,13 @@ def test_the_path_is_part_of_a_keyed_request(client: httpx.Client) -> None:
 
 
 # ---- settings, OpenAPI, declarations
+
+
+def test_every_response_of_a_served_service_is_checked(database_file: Path, tmp_path: Path) -> None:
+    service = Service("other")
+    service.endpoint(route="other/{id}", ignore_body=True)(lambda: Response({}))
+    with serving_service(service, tmp_path) as client, pytest.raises(AssertionError, match=r"^POST /other/1 .* only "):
+        client.post("/other/1")
 
 
 def test_a_service_gets_its_section_of_the_settings(database_file: Path, tmp_path: Path) -> None:

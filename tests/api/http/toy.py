@@ -84,6 +84,12 @@ class TakenError(ConflictError):
     members: ClassVar[Mapping[str, Any]] = {"notes": list[int]}
 
 
+class TwiceError(ConflictError):
+    code = "text-twice"
+    detail = "Two notes have the same text."
+    members: ClassVar[Mapping[str, Any]] = {"shelf": int}
+
+
 class NotDigitsError(InvalidError):
     code = "not-digits"
     detail = "Digits only."
@@ -233,7 +239,7 @@ def _prepare(request: Note, caller: Caller) -> str:
     idempotent=True,
     before=_prepare,
     returns={201: Returns(Stored, "Stored", headers={"Location": "Where it is"}), 200: Stored},
-    errors=[TakenError],
+    errors=[TakenError, OutOfRangeError],
 )
 def toy_add(request: Note, caller: Writer, connection: Connection, prepared: str, settings: ToySettings) -> Response:
     """Adds a note."""
@@ -249,18 +255,27 @@ def toy_add(request: Note, caller: Writer, connection: Connection, prepared: str
     return Response(Stored(id=number, text=note), 201, headers={"Location": f"/toy/notes/{number}"})
 
 
-@service.endpoint("toy_add_many", route="toy/batch/{shelf}", path=ShelfPath, body=Notes, writes=True, idempotent=True)
+@service.endpoint(
+    "toy_add_many",
+    route="toy/batch/{shelf}",
+    path=ShelfPath,
+    body=Notes,
+    writes=True,
+    idempotent=True,
+    returns={200: Returns(None, "The ids", media={"application/vnd.toy+json": list[int]})},
+    errors=[TwiceError],
+)
 def toy_add_many(request: list[Note], path: ShelfPath, connection: Connection) -> Response:
     """Adds several notes."""
     if len({note.text for note in request}) < len(request):
-        raise TakenError(violations=[Violation((1, "text"), TakenError.code, "Twice.", {"shelf": path.shelf})])
+        raise TwiceError(violations=[Violation((1, "text"), TwiceError.code, "Twice.", {"shelf": path.shelf})])
     return Response([_insert(connection, "", note.text) for note in request], media_type="application/vnd.toy+json")
 
 
 @service.endpoint("toy_nested", route="toy/nested", body=Nested, errors=[TakenError])
 def toy_nested(request: Nested) -> Response:
     """Fails at a field that is nested in the body."""
-    raise TakenError(fields=["text"], member_values={"notes": []})
+    raise TakenError(fields=["text"], member_values={"notes": [1]})
 
 
 @service.endpoint(
@@ -283,8 +298,23 @@ def toy_get(path: NotePath, query: Page, headers: Conditions, connection: Connec
     return Response(rows, media_type="text/plain")
 
 
+class Sum(TypedDict):
+    """A stored sum."""
+
+    id: int
+    sum: int
+
+
 @service.endpoint(
-    "toy_signal", route="toy/signal", body=Note, parse=parse_signal, body_limit=50, writes=True, idempotent=True
+    "toy_signal",
+    route="toy/signal",
+    body=Note,
+    parse=parse_signal,
+    body_limit=50,
+    writes=True,
+    idempotent=True,
+    returns={200: Sum},
+    errors=[NotDigitsError],
 )
 def toy_signal(request: list[int], connection: Connection) -> Response:
     """Adds a sum, of numbers that a function parses."""
@@ -311,10 +341,16 @@ class Done(BaseModel):
 @service.endpoint("toy_any", route="toy/any", methods=("PUT", "PATCH"), ignore_body=True, returns={200: Done})
 def toy_any() -> Response:
     """Does nothing, with any body."""
-    return Response({})
+    return Response({"done": 1})
 
 
-@service.endpoint("toy_bare", route="toy/bare", auth=Token(role="admin"))
+class Named(TypedDict):
+    """The caller."""
+
+    name: str
+
+
+@service.endpoint("toy_bare", route="toy/bare", auth=Token(role="admin"), returns={200: Named})
 def toy_bare(caller: Writer) -> Response:
     """Takes no body."""
     return Response({"name": caller.name})
