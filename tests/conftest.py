@@ -8,10 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import socket
 import sqlite3
 import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +37,6 @@ os.environ |= {
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Connection, Engine, delete, event, insert, inspect, select
 from sqlalchemy.dialects.mssql import pyodbc
@@ -51,9 +48,7 @@ import function_app
 import settings
 from api.http.openapi import build_document
 from api.http.service import Endpoint
-from devhost.host import Host
-from devhost.indexing import index_functions, read_route_prefix
-from devhost.workers import WorkerPool
+from devhost.indexing import read_route_prefix
 from persistence.database import connections
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.scripts import apply_scripts
@@ -63,6 +58,7 @@ from persistence.points import LEDGER
 from persistence.users import MANAGERS, USERS
 from tests.conformance import Conformance
 from tests.support.seed import SEED_MANAGERS
+from tests.support.serving import serving
 from tests.support.tsql import check_tsql
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
@@ -126,29 +122,13 @@ def conformance() -> Conformance:
 
 @pytest.fixture(scope="session")
 def _client(conformance: Conformance) -> Iterator[httpx.Client]:
-    index = index_functions(function_app.app, read_route_prefix(PROJECT / "host.json"))
-    workers = WorkerPool(8)
-    config = uvicorn.Config(
-        Host(index.routes, workers), lifespan="off", interface="asgi3", log_config=None, access_log=False
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(
-            base_url=base_url,
-            timeout=60,
-            limits=limits,
-            verify=False,  # noqa: S501 - plain HTTP
-            trust_env=False,
-            event_hooks={"response": [conformance.check]},  # runs in the calling thread
-        ) as client:
-            yield client
-        server.should_exit = True
-        thread.join()
-    workers.close()
+    with serving(
+        function_app.app,
+        read_route_prefix(PROJECT / "host.json"),
+        limits=httpx.Limits(max_connections=200, max_keepalive_connections=200),
+        event_hooks={"response": [conformance.check]},  # runs in the calling thread
+    ) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

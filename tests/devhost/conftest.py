@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import azure.functions as func
-import httpx
 import pytest
-import uvicorn
 
 from tests.devhost.server import TIMEOUT, AppServer
 from tests.support.programs import PROJECT
+from tests.support.serving import serving_asgi
 
 
 @pytest.fixture(scope="module")
 def _server() -> Iterator[AppServer]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=base_url, timeout=TIMEOUT, verify=False, trust_env=False) as client:  # noqa: S501 - plain HTTP
-            app_server = AppServer(client)
-            config = uvicorn.Config(
-                app_server,
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,  # requests that a failed test left must not delay the end
-            )
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            try:
-                yield app_server
-            finally:
-                server.should_exit = True
-                thread.join()
+    server = AppServer()
+    with serving_asgi(server, timeout=TIMEOUT) as server.client:
+        yield server
 
 
 @pytest.fixture

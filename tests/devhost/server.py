@@ -22,8 +22,9 @@ TIMEOUT = 30
 class AppServer:
     """One server for the tests of a file; each test puts its own function app on it."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
+    client: httpx.Client
+
+    def __init__(self) -> None:
         self.host: Host | None = None
         self.workers: list[WorkerPool] = []
         self.unsupported: list[str] = []

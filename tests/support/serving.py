@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import azure.functions as func
 import httpx
@@ -24,23 +25,38 @@ from tests.conformance import Conformance
 
 
 @contextmanager
-def serving(app: func.FunctionApp) -> Iterator[httpx.Client]:
-    """A client of a server of this app."""
-    workers = WorkerPool(8)
-    host = Host(index_functions(app, "").routes, workers)
-    config = uvicorn.Config(host, lifespan="off", interface="asgi3", log_config=None, access_log=False)
+def serving_asgi(app: Any, **options: Any) -> Iterator[httpx.Client]:
+    """A client, with these options of httpx, of a server of an ASGI app on a free port of 127.0.0.1."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,  # requests that a failed test left must not delay the end
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            with httpx.Client(base_url=base_url, timeout=60, verify=False, trust_env=False) as client:  # noqa: S501 - HTTP
+            # Without verification, whose preparation is slow: this is plain HTTP.
+            with httpx.Client(base_url=base_url, verify=False, trust_env=False, **{"timeout": 60, **options}) as client:  # noqa: S501
                 yield client
         finally:
             server.should_exit = True
             thread.join()
-            workers.close()
+
+
+@contextmanager
+def serving(app: func.FunctionApp, route_prefix: str = "", **options: Any) -> Iterator[httpx.Client]:
+    """A client, with these options of httpx, of a server of this app."""
+    with (
+        closing(WorkerPool(8)) as workers,
+        serving_asgi(Host(index_functions(app, route_prefix).routes, workers), **options) as client,
+    ):
+        yield client
 
 
 @contextmanager
@@ -56,6 +72,5 @@ def serving_service(service: Service, folder: Path, **variables: str) -> Iterato
         function = endpoint_function(endpoint, idempotency_hours=24)
         app.route(route=endpoint.route, methods=list(endpoint.methods) or None)(function)
     conformance = Conformance(build_document(endpoints))
-    with serving(app) as client:
-        client.event_hooks = {"response": [conformance.check]}
+    with serving(app, event_hooks={"response": [conformance.check]}) as client:
         yield client
