@@ -148,7 +148,7 @@ def database_file(tmp_path: Path, migrated_file: Path) -> Iterator[Path]:
     For tests of what SQLite alone has: its file, its locks, its plans.
     """
     if TEST_DATABASE_URL:
-        pytest.skip("is about SQLite (its file, locks or plans), or plays faults that no server makes on demand")
+        pytest.skip("tests SQLite (its file, locks or plans) or faults that no server raises on demand")
     path = tmp_path / "rollbook.db"
     shutil.copy(migrated_file, path)
     connections.connect(f"sqlite:///{path}?timeout=10", threads=8)

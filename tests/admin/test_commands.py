@@ -72,7 +72,7 @@ def _manager(path: Path, manager_id: str) -> tuple[str, int, str | None]:
     return row
 
 
-# ---- the commands there are
+# ---- the list of commands
 
 
 def test_help_lists_the_commands_of_the_enabled_services(run: Run) -> None:
@@ -116,7 +116,7 @@ def test_a_service_adds_its_commands_by_a_file(tmp_path: Path) -> None:
 # ---- migrate
 
 
-def test_migrate_migrates_an_embedded_database_and_says_so(run: Run, tmp_path: Path) -> None:
+def test_migrate_migrates_an_embedded_database_and_reports_it(run: Run, tmp_path: Path) -> None:
     new = f"sqlite:///{tmp_path}/new.db"
     first, *lines, last = _printed(run("migrate", DATABASE_URL=new))
     assert first == "DATABASE_URL names a SQLite file, which is migrated as when the app starts."
@@ -159,7 +159,7 @@ def test_settings_that_cannot_be_used_are_one_line(run: Run, settings: dict[str,
 
 
 def test_a_server_that_cannot_be_reached_is_one_line(run: Run) -> None:
-    # A machine without the driver does not get as far, and says so.
+    # Without the driver the command fails earlier, with another message.
     server = "Driver={ODBC Driver 18 for SQL Server};Server=127.0.0.1,1;Database=rollbook;UID=app;PWD=hunter2;"
     done = run("migrate", "--wait", "2", DATABASE_URL=server)
     assert re.search(r"Reading alembic_version failed: |is not installed|pyodbc does not load", _stopped(done))

@@ -17,7 +17,7 @@ CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """The app's database: a server that records what it gets."""
+    """The app's database: a server that records its statements."""
     with recording_server() as server:
         yield server
 
@@ -99,7 +99,7 @@ def test_what_the_server_rejects_is_rolled_back(server: Server, place: str) -> N
 
 
 @pytest.mark.parametrize("number", ["40613", "1205"])
-def test_a_transaction_that_fails_for_a_moment_is_repeated(server: Server, number: str) -> None:
+def test_a_transaction_with_a_transient_error_is_retried(server: Server, number: str) -> None:
     server.faults = [("ALTER ROLE", fault(number)), ("CREATE USER", fault(number))]
     grant_access("app", CLIENT_ID)
     assert len(server.transactions) == 1

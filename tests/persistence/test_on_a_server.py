@@ -1,4 +1,4 @@
-"""What only a real SQL Server can show: masks, permissions, failed migrations, sqlcmd's scripts. TEST_DATABASE_URL."""
+"""Behaviour of a real SQL Server alone: masks, permissions, failed migrations, sqlcmd's scripts. TEST_DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _as_reader(*statements: str) -> tuple[Any, ...]:
-    """What a user without a login, who may read users, sees of the only user after these statements."""
+    """The only stored user as read by a database user without a login, after these statements."""
     with connections.transaction() as connection:
         for statement in (
             "CREATE USER rollbook_reader WITHOUT LOGIN",

@@ -1,4 +1,4 @@
-"""The last defences of the users' statements: lost races, and values that must not be stored."""
+"""The last checks of the users' statements: lost races, and values that must not be stored."""
 
 from __future__ import annotations
 

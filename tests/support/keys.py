@@ -58,7 +58,7 @@ def code_of(response: httpx.Response) -> str:
 
 
 def content_of(response: httpx.Response) -> tuple[int, bytes, str, str]:
-    """What a replay has in common with the first response."""
+    """The parts of a response that a replay repeats."""
     headers = response.headers
     return response.status_code, response.content, headers["content-type"], headers["cache-control"]
 

@@ -78,7 +78,7 @@ class Ledger:
 
 
 def check_books(tables: dict[str, list[tuple[Any, ...]]]) -> None:
-    """What is left in a payer's lots minus its outstanding debit is its total, which its history explains."""
+    """Asserts that each payer's total is the rest of its lots minus its debit, and the sum of its history."""
     left: Counter[int] = Counter()
     moved: Counter[int] = Counter()
     columns = [column.name for column in TRANSACTIONS.columns]

@@ -190,11 +190,11 @@ def unreachable() -> Exception:
 class Credential:
     """A stand-in for azure-identity's credential: each token differs."""
 
-    asked: list[tuple[str, ...]]
+    requested: list[tuple[str, ...]]
     fault: Exception | None
 
     def get_token(self, *scopes: str) -> SimpleNamespace:
-        self.asked.append(scopes)
+        self.requested.append(scopes)
         if self.fault is not None:
             raise self.fault
-        return SimpleNamespace(token=f"token-{len(self.asked)}", expires_on=0)
+        return SimpleNamespace(token=f"token-{len(self.requested)}", expires_on=0)

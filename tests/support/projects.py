@@ -12,7 +12,7 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 60
-"""After which a program that should have ended is taken for stuck."""
+"""Seconds after which a program that has not ended counts as hanging."""
 _PARTS: Final = ("admin", "api", "domain", "persistence", "sql", "settings.py")
 UPGRADE: Final = """\
 import logging, sys

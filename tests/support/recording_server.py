@@ -66,7 +66,7 @@ class Server:
             return self.versions
         if "sys.tables" in statement:
             return sorted(self.names)
-        return sorted(self.names & {"alembic_version"})  # SQLAlchemy asks whether it exists
+        return sorted(self.names & {"alembic_version"})  # SQLAlchemy checks whether it exists
 
     def _change_versions(self, statement: str) -> list[str]:
         if statement.strip().startswith("CREATE TABLE alembic_version"):

@@ -73,7 +73,7 @@ def inner_statement(batch: str) -> str:
 
 
 def fill_gaps(statement: str) -> str:
-    """The statement, of a dynamic one the inner, with what the parser does not take replaced by what it takes."""
+    """The statement, of a dynamic one the inner, with unsupported syntax replaced by what the parser supports."""
     statement = inner_statement(statement)
     for pattern, replacement, _ in KNOWN_GAPS:
         statement = re.sub(pattern, replacement, statement)
@@ -197,6 +197,6 @@ def _is_collation(constraint: exp.CollateColumnConstraint) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """The tokens but for those that are optional or may stand elsewhere, INTEGER in its short spelling."""
+    """The tokens without optional ones and those whose position varies; INTEGER as INT."""
     words = [token.text.upper() for token in sqlglot.tokenize(text, dialect="tsql")]
     return ["INT" if word == "INTEGER" else word for word in words if word not in (";", "BEGIN", "END", "NOT")]

@@ -1,4 +1,4 @@
-"""The schema that T-SQL statements make, one after the other, in one spelling."""
+"""The schema that a sequence of T-SQL statements creates, normalized."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Schema = dict[str, set[str]]
 
 
 def read_schema(statements: Iterable[str]) -> Schema:
-    """What is there after these statements, but for Alembic's table. Only those that make or change tables count."""
+    """The schema after these statements, without Alembic's table; other statements than DDL are ignored."""
     schema: Schema = {}
     for statement in statements:
         for node in parse(statement):
@@ -29,7 +29,7 @@ def read_schema(statements: Iterable[str]) -> Schema:
 
 
 def parse(statement: str, *, conditions: bool = False) -> list[exp.Expr]:
-    """The parsed parts of a batch, without the conditions that they stand behind unless these are wanted."""
+    """The parsed statements of a batch, without the conditions around them unless these are requested."""
     nodes = [node for node in sqlglot.parse(fill_gaps(statement), dialect="tsql") if node]
     if conditions:
         return nodes
@@ -60,7 +60,7 @@ def _apply(schema: Schema, node: exp.Expr) -> None:
 
 
 def _text(node: exp.Expr) -> str:
-    """T-SQL without what is the default: the schema dbo, CLUSTERED for a primary key, (1, 1) for IDENTITY."""
+    """T-SQL without defaults: the schema dbo, CLUSTERED for a primary key, (1, 1) for IDENTITY."""
     return re.sub(r"\bdbo\.| CLUSTERED(?= \()|(?<=IDENTITY)\(1, 1\)", "", node.sql("tsql", comments=False))
 
 
@@ -70,7 +70,7 @@ def script_statements(*paths: Path) -> list[str]:
 
 
 def model_statements(models: MetaData) -> list[str]:
-    """The statements that would make the tables of the models, with names for keys as the migrations give them."""
+    """The statements that create the tables of the models, with key names as in the migrations."""
     convention = {"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
     named = MetaData(naming_convention=convention)
     for table in models.tables.values():

@@ -83,7 +83,7 @@ def credential(monkeypatch: pytest.MonkeyPatch) -> type[Credential]:
     """The class of the credential that the app creates."""
 
     class Mine(Credential):
-        asked: list[tuple[str, ...]] = []  # noqa: RUF012 - the app creates the instance
+        requested: list[tuple[str, ...]] = []  # noqa: RUF012 - the app creates the instance
         fault: Exception | None = None
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Mine)

@@ -74,7 +74,7 @@ def test_a_url_without_a_user_may_name_an_authentication(
         finally:
             close()
         assert "trusted_connection" not in _last_login(driver)  # the driver accepts one kind of authentication
-    assert len(credential.asked) == 1
+    assert len(credential.requested) == 1
 
 
 def test_a_pool_keeps_a_connection_for_every_thread(odbc: Callable[..., str], driver: StandInDriver) -> None:
@@ -178,11 +178,11 @@ def test_every_login_gets_a_token_of_its_own(
     own_login: str, driver: StandInDriver, credential: type[Credential]
 ) -> None:
     connect(own_login, threads=1)
-    assert credential.asked == []
+    assert credential.requested == []
     _read()
     _read()
     _write()
-    assert credential.asked == [("https://database.windows.net/.default",)] * 2
+    assert credential.requested == [("https://database.windows.net/.default",)] * 2
     for number, login in enumerate(driver.logins, 1):
         token = f"token-{number}".encode("utf-16-le")
         assert login.attrs_before == {ACCESS_TOKEN: struct.pack("<I", len(token)) + token}
@@ -196,7 +196,7 @@ def test_a_developers_own_login_may_stand_in_braces(
     connect(odbc(Authentication="{ActiveDirectoryDefault}", UID=None, PWD=None), threads=1)
     _read()
     assert "authentication" not in _last_login(driver)
-    assert len(credential.asked) == 1
+    assert len(credential.requested) == 1
 
 
 @pytest.mark.parametrize("keywords", [{"PWD": None}, {"UID": None}])
@@ -215,7 +215,7 @@ def test_a_developer_without_a_login_gets_an_error_that_says_so(
         run_with_retries(_read)
     assert caught.value.code == "database-login"
     assert "secret" not in caught.value.detail
-    assert len(credential.asked) == 1  # a retry would get the same result
+    assert len(credential.requested) == 1  # a retry would get the same result
     assert driver.logins == []
 
 
