@@ -49,6 +49,7 @@ def _row(what: str, measured: str) -> None:
 
 def _environment(folder: Path) -> dict[str, str]:
     settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users,points", "PORT": "0"}
+    settings["SETTINGS_FOLDER"] = str(folder)  # without local.settings.json and .env
     return {**os.environ, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `make run` sets it
 
 
@@ -130,7 +131,8 @@ def _measure(port: int, endpoint: str, body: Callable[[], bytes], connections: i
         while (started := time.perf_counter()) < until:
             content = body()
             writer.write(
-                b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (endpoint.encode(), len(content))
+                b"POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                % (endpoint.encode(), len(content))
             )
             writer.write(content)
             head = await reader.readuntil(b"\r\n\r\n")
