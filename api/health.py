@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Final, NamedTuple, NotRequired, TypedDict
 from urllib.parse import urlencode
@@ -111,17 +110,17 @@ def _probe_database(settings: Settings) -> Probe | None:
     `PROBE_SECONDS` and the budget together. Without such a probe one call waits for the new one and the rest get None,
     so hanging probes never occupy more than two threads.
     """
-    budget, branches = settings.db_retry_seconds, _branches(settings)
+    budget = settings.db_retry_seconds
     if (last := _recent_probe(PROBE_SECONDS)) is not None:
         return last
     if _probe_lock.acquire(blocking=False):
-        return _probe_and_release(branches)
+        return _probe_and_release(settings)
     if (last := _recent_probe(PROBE_SECONDS + budget)) is not None:
         return last
     if not _waiter.acquire(blocking=False):
         return None
     try:
-        return _probe_and_release(branches) if _probe_lock.acquire(timeout=budget) else None
+        return _probe_and_release(settings) if _probe_lock.acquire(timeout=budget) else None
     finally:
         _waiter.release()
 
@@ -132,26 +131,23 @@ def _recent_probe(seconds: float) -> Probe | None:
     return last if last is not None and time.monotonic() - last.ended <= seconds else None
 
 
-def _probe_and_release(branches: Sequence[str]) -> Probe:
+def _probe_and_release(settings: Settings) -> Probe:
     """Returns a new probe, or a recent one of another call. Releases `_probe_lock`, which the caller holds."""
     global _last_probe
     try:
         if (last := _recent_probe(PROBE_SECONDS)) is not None:
             return last
-        _last_probe = _new_probe(branches)
+        _last_probe = _new_probe(settings)
         return _last_probe
     finally:
         _probe_lock.release()
 
 
-def _new_probe(branches: Sequence[str]) -> Probe:
+def _new_probe(settings: Settings) -> Probe:
+    branches = migration_branches(service.name for service in load_services(settings.services))
     try:
         # Retried: a stale pooled connection does not mean that the database is unreachable.
         schema = run_with_retries(partial(schema_state, branches))
     except Exception as error:  # noqa: BLE001 - also a rejected login means unavailable
         return Probe(time.monotonic(), error=error)
     return Probe(time.monotonic(), schema)
-
-
-def _branches(settings: Settings) -> tuple[str, ...]:
-    return migration_branches(service.name for service in load_services(settings.services))

@@ -93,9 +93,11 @@ def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
     """Returns the response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
     _, expired_at = _times(keyed.hours)
     stored = find_response(connection, keyed.key, expired_at=expired_at)
-    if stored is not None and not _is_same(stored, keyed):
+    if stored is None:
+        return None
+    if not _is_same(stored, keyed):
         raise IdempotencyKeyReusedError
-    return None if stored is None else _replay(stored)
+    return _replay(stored)
 
 
 def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response | None:

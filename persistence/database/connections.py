@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection as Connection  # noqa: PLC0414 - re-exported: handlers pass it on
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from persistence.database import retries
@@ -107,12 +107,6 @@ def transaction() -> Iterator[Connection]:
     """
     with translate_driver_errors(), _connected().transaction() as connection:
         yield connection
-
-
-def ping() -> None:
-    """Runs a statement without a table. Raises `UnavailableError` or `TransientError` if it fails."""
-    with reading() as connection:
-        connection.execute(select(1))
 
 
 def _connected() -> SqliteDatabase | SqlServerDatabase:

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from sqlalchemy import select
 
 import telemetry
 from persistence.database import connections
@@ -52,7 +53,8 @@ def test_statements_lie_within_their_request(observed: Observed, api: Any) -> No
 
 
 def test_a_statement_outside_of_a_request_begins_a_trace(observed: Observed) -> None:
-    connections.ping()
+    with connections.reading() as connection:
+        connection.execute(select(1))
     (span,) = observed.statements()
     assert span.parent is None
     assert attributes_of(span)["db.query.text"] == "SELECT 1"
@@ -142,6 +144,7 @@ def test_a_statement_that_began_before_observe_ends_without_a_span(api: Any) -> 
         assert connection.exec_driver_sql("SELECT begin_to_observe()").scalar_one() == 7
     (observed,) = begun
     assert observed.statements() == []
-    connections.ping()
+    with connections.reading() as connection:
+        connection.execute(select(1))
     assert len(observed.statements()) == 1
     observed.close()
