@@ -11,7 +11,7 @@ from settings import SettingsError
 if TYPE_CHECKING:
     from api.http.service import Service
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 SERVICES: Final = ("users", "points")
 """The values that the setting SERVICES accepts. Each is a module of `api` with a `service`, imported if enabled."""
