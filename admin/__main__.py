@@ -26,6 +26,9 @@ from persistence.migrations.state import SHARED, migration_branches
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it."""
 
+STATEMENT_SECONDS: Final = 3600
+"""The limit of a statement: an index on a large table takes minutes."""
+
 
 def main() -> None:
     """Runs the command of the command line; ends with 1 and one line where it cannot."""
@@ -52,7 +55,14 @@ def _run_command() -> None:
     services = [service.name for service in load_services(configured.services)]
     arguments = build_parser(services).parse_args()
     wait = getattr(arguments, "wait", configured.db_retry_seconds)
-    connections.connect_from_settings(replace(configured, db_retry_seconds=wait))
+    connections.connect_from_settings(
+        replace(
+            configured,
+            db_retry_seconds=wait,
+            db_read_seconds=STATEMENT_SECONDS,
+            db_write_seconds=STATEMENT_SECONDS,
+        )
+    )
     arguments.branches = migration_branches(services)
     if arguments.command != "migrate":
         upgrade_embedded(arguments.branches)

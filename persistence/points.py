@@ -147,7 +147,7 @@ _INSERT_TRANSACTION = insert(TRANSACTIONS).inline()
 
 def find_balance(connection: Connection, payer: str) -> tuple[int | None, Balance]:
     """Returns the id and the balance of a payer; None and a balance of zero for an unknown payer."""
-    row = connection.execute(_FIND_BALANCE, {"payer": payer}).first()
+    row = connection.execute(_FIND_BALANCE, {"payer": payer}).one_or_none()
     return (None, Balance()) if row is None else (row.id, Balance(row.total, row.outstanding_debit))
 
 

@@ -105,7 +105,7 @@ _FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bind
 
 def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
     """Returns whether the manager is active, or None if there is no such manager."""
-    return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar()
+    return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar_one_or_none()
 
 
 _LIST_MANAGERS = select(MANAGERS).order_by(MANAGERS.c.created_at, MANAGERS.c.full_name)
@@ -267,7 +267,7 @@ def delete_user(connection: Connection, key: str, value: str) -> str | None:
     user_id: str | None = connection.execute(_delete_current(key), {key: value}).scalar()
     if user_id is not None:
         connection.execute(_DELETE_SUPERSEDED, {"user_id": user_id})
-    elif connection.execute(_find_current(key), {key: value}).first():
+    elif connection.execute(_find_current(key), {key: value}).one_or_none():
         raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and missed the new one
     return user_id
 

@@ -17,7 +17,7 @@ from persistence.database import retries
 from persistence.database.connection_string import login_keywords, parse_database_url
 from persistence.database.errors import UnavailableError, error_code, translate_driver_errors
 from persistence.database.sqlite import SqliteDatabase
-from persistence.database.sqlserver import SqlServerDatabase, create_engines
+from persistence.database.sqlserver import DEFAULT_LIMITS, Limits, SqlServerDatabase, create_engines
 from settings import Settings, SettingsError
 
 _database: SqliteDatabase | SqlServerDatabase | None = None
@@ -27,15 +27,15 @@ def connect(
     database_url: str,
     *,
     threads: int,
-    recycle_seconds: int = 1800,
     retry_seconds: int = retries.DEFAULT_BUDGET_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
     on_azure: bool = False,
 ) -> None:
     """Creates the engines for `database_url`, and SQLite's file if it is missing. Migrations create the tables.
 
-    A SQL Server is not contacted yet. The last three parameters apply only to SQL Server; both durations are in
-    seconds. Raises `SettingsError` for another engine, a file that cannot be opened as a database, a missing driver,
-    and an unencrypted connection.
+    A SQL Server is not contacted yet. The parameters after `threads` apply only to SQL Server; `retry_seconds` is the
+    budget of a call. Raises `SettingsError` for another engine, a file that cannot be opened as a database, a missing
+    driver, and an unencrypted connection.
     """
     global _database
     close()
@@ -45,9 +45,7 @@ def connect(
         _database = SqliteDatabase(url)
         _require_writable_file()
     else:
-        reader, writer = create_engines(
-            login_keywords(url, on_azure=on_azure), threads=threads, recycle_seconds=recycle_seconds
-        )
+        reader, writer = create_engines(login_keywords(url, on_azure=on_azure), threads=threads, limits=limits)
         connect_engines(reader, writer, retry_seconds=retry_seconds)
 
 
@@ -64,8 +62,8 @@ def connect_from_settings(settings: Settings) -> None:
     connect(
         settings.database_url,
         threads=settings.threads,
-        recycle_seconds=settings.db_pool_recycle_seconds,
         retry_seconds=settings.db_retry_seconds,
+        limits=Limits(settings.db_pool_recycle_seconds, settings.db_read_seconds, settings.db_write_seconds),
         on_azure=settings.on_azure,
     )
 

@@ -136,7 +136,7 @@ def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, exp
         return None
     if connection.execute(_CLAIM_EXPIRED, {**new, "expired_at": expired_at}).rowcount == 1:
         return None
-    row = connection.execute(_FIND, key.parameters()).first()
+    row = connection.execute(_FIND, key.parameters()).one_or_none()
     if row is None:
         raise LostRaceError  # deleted by another transaction between the two statements
     return StoredResponse._make(row)
@@ -144,7 +144,7 @@ def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, exp
 
 def find_response(connection: Connection, key: Key, *, expired_at: str) -> StoredResponse | None:
     """Returns the response stored under a key after `expired_at`, or None."""
-    row = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).first()
+    row = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).one_or_none()
     return None if row is None else StoredResponse._make(row)
 
 

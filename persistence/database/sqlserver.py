@@ -6,14 +6,16 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from persistence.database.connection_string import unquote_odbc
+from persistence.database.cursors import keep_cursors
 from persistence.database.errors import (
     KEEP_POOL_ERRORS,
     DatabaseLoginError,
@@ -53,24 +55,18 @@ class SqlServerDatabase:
     def reading(self) -> Iterator[Connection]:
         """Yields a connection in autocommit."""
         with self._reader.connect() as connection:
-            _set_query_timeout(connection.connection.driver_connection)
             yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yields a connection inside a transaction. Raises `OutcomeUnknownError` if the commit is lost."""
         with self._writer.connect() as connection:
-            _set_query_timeout(connection.connection.driver_connection)
             transaction = connection.begin()
             try:
                 yield connection
                 _commit(transaction)
             except BaseException:
-                try:
-                    transaction.rollback()
-                except BaseException:  # its transaction may still be open: the connection must leave the pool
-                    connection.invalidate()
-                    raise
+                _roll_back(transaction)
                 raise
 
     def close(self) -> None:
@@ -89,14 +85,34 @@ def _commit(transaction: RootTransaction) -> None:
         raise OutcomeUnknownError from error
 
 
+def _roll_back(transaction: RootTransaction) -> None:
+    try:
+        transaction.rollback()
+    except Exception:  # noqa: BLE001 - the error that caused the rollback must not be replaced
+        transaction.connection.invalidate()  # its transaction may still be open: the connection must leave the pool
+
+
 _ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "max_overflow": 0,
+    "connect_args": {"autocommit": True},  # of the driver: otherwise it begins a transaction at login
     "pool_reset_on_return": None,  # every block ends its own transaction
     "hide_parameters": True,
+    "use_setinputsizes": False,  # cursors.py declares the parameters, once per kept cursor
 }
 
 
-def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) -> tuple[Engine, Engine]:
+class Limits(NamedTuple):
+    """Durations in seconds: the age at which a connection is replaced, and the limits of statements."""
+
+    connection_age: int = 1800
+    read: int = 30
+    write: int = 10
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def create_engines(odbc: dict[str, str], *, threads: int, limits: Limits) -> tuple[Engine, Engine]:
     """Returns the engine for reads (in autocommit) and the engine for transactions. `odbc` are secured keywords.
 
     Raises `SettingsError` if the driver is not installed, or azure-identity for a developer's own login.
@@ -110,14 +126,14 @@ def create_engines(odbc: dict[str, str], *, threads: int, recycle_seconds: int) 
     options: dict[str, Any] = {
         **_ENGINE_OPTIONS,
         "pool_size": threads,  # a thread uses one connection at a time, so no thread waits
-        "pool_recycle": recycle_seconds,
+        "pool_recycle": limits.connection_age,
     }
     reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
     writer = create_engine(url, **options)
-    for engine in (reader, writer):
+    for engine, seconds in ((reader, limits.read), (writer, limits.write)):
         event.listen(engine, "do_connect", _login_options(access_token))
-        event.listen(engine, "connect", _set_query_timeout, insert=True)  # before SQLAlchemy's initial queries
-    event.listen(writer, "connect", _disable_xact_abort)
+        keep_cursors(engine, seconds)
+    _begin_with_first_statement(writer)
     return reader, writer
 
 
@@ -161,25 +177,28 @@ def _access_token_provider() -> Callable[[], bytes]:
 
 def _login_options(access_token: Callable[[], bytes] | None) -> Callable[..., None]:
     def set_options(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-        options["timeout"] = min(LOGIN_SECONDS, _timeout_seconds())
+        options["timeout"] = max(1, min(LOGIN_SECONDS, math.floor(remaining_seconds())))  # 0 means no limit
         if access_token is not None:
             options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: access_token()}
 
     return set_options
 
 
-def _set_query_timeout(driver: Any, _: object = None) -> None:
-    driver.timeout = _timeout_seconds()  # an attribute of pyodbc's connections; sends nothing
+def _begin_with_first_statement(writer: Engine) -> None:
+    """Makes transactions begin without a request of their own (Microsoft's JDBC driver does the same).
+
+    This driver would begin a transaction with the commit of the one before: an idle connection would always be in one.
+    It stays in autocommit mode, in which pyodbc's own commit and rollback send nothing.
+    """
+    # Where a server's default of XACT_ABORT is ON, closing a partly read result would silently roll back.
+    options = "SET XACT_ABORT OFF; SET IMPLICIT_TRANSACTIONS ON"
+    event.listen(writer, "connect", lambda driver, _: _execute(options, driver))
+    writer.dialect.do_commit = partial(_execute, "IF @@TRANCOUNT > 0 COMMIT")  # type: ignore[method-assign]
+    writer.dialect.do_rollback = partial(_execute, "IF @@TRANCOUNT > 0 ROLLBACK")  # type: ignore[method-assign]
 
 
-def _timeout_seconds() -> int:
-    """Returns the rest of the call's budget in whole seconds: at least 1, because 0 means no timeout."""
-    return max(1, math.floor(remaining_seconds()))
-
-
-def _disable_xact_abort(driver: Any, _: object) -> None:
-    # Where a server's default is ON, closing a partly read result would silently roll the transaction back.
-    driver.cursor().execute("SET XACT_ABORT OFF").close()
+def _execute(statement: str, driver: Any) -> None:
+    driver.cursor().execute(statement).close()
 
 
 def _on_driver_error(context: ExceptionContext) -> None:

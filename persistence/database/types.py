@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import CHAR, BigInteger, Integer, LargeBinary, Unicode
+from sqlalchemy import CHAR, BigInteger, Boolean, Integer, LargeBinary, SmallInteger, String, Unicode
 from sqlalchemy.dialects.mssql import VARBINARY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine, UserDefinedType
-
-from domain.timestamps import format_timestamp
 
 # User-defined types, because SQLAlchemy replaces a subclass of its own types, and its processors, by the dialect's.
 
@@ -43,7 +41,7 @@ class _SqlServerUtc(UserDefinedType[str]):
         return lambda text: None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        return lambda value: None if value is None else format_timestamp(value.replace(tzinfo=UTC))
+        return lambda value: None if value is None else value.isoformat("T", "microseconds") + "Z"
 
 
 UuidText = CHAR(36).with_variant(_SqlServerUuid(), "mssql")
@@ -66,3 +64,30 @@ def case_sensitive_text(length: int) -> TypeEngine[str]:
     SQL Server ignores case unless the column has such a collation. It ignores trailing blanks with every collation.
     """
     return Unicode(length).with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
+
+
+# ---- parameters of SQL Server
+
+ParameterSize = tuple[int, int, int]
+"""How pyodbc declares a parameter: SQL type, length or precision (0 means `max`), decimal digits."""
+
+# By the first class that fits. A length of None is that of the type.
+_PARAMETERS: Final[tuple[tuple[type[TypeEngine[Any]], str, int | None, int], ...]] = (
+    (_SqlServerUuid, "SQL_GUID", 16, 0),
+    (_SqlServerUtc, "SQL_TYPE_TIMESTAMP", 26, 6),
+    (Unicode, "SQL_WVARCHAR", None, 0),
+    (String, "SQL_CHAR", None, 0),
+    (LargeBinary, "SQL_VARBINARY", 0, 0),
+    (Boolean, "SQL_BIT", 1, 0),
+    (SmallInteger, "SQL_SMALLINT", 5, 0),
+    (BigInteger, "SQL_BIGINT", 19, 0),
+    (Integer, "SQL_INTEGER", 10, 0),
+)
+
+
+def parameter_size(type_: TypeEngine[Any], driver: Any) -> ParameterSize | None:
+    """Returns how pyodbc (`driver`) declares a parameter of this type of its dialect; None for another type."""
+    for kind, name, length, digits in _PARAMETERS:
+        if isinstance(type_, kind):
+            return getattr(driver, name), (getattr(type_, "length", 0) or 0) if length is None else length, digits
+    return None

@@ -20,7 +20,9 @@ LOCK_SECONDS: Final = 60
 
 # It returns a number below 0 rather than failing. NOCOUNT: for pyodbc a row count would be the first result.
 # learn.microsoft.com/sql/relational-databases/system-stored-procedures/sp-getapplock-transact-sql
+# The lock needs a transaction, which EXEC does not begin, and in the implicit mode BEGIN TRANSACTION would begin two.
 _LOCK = f"""\
+IF @@TRANCOUNT = 0 BEGIN SET IMPLICIT_TRANSACTIONS OFF; BEGIN TRANSACTION; SET IMPLICIT_TRANSACTIONS ON; END;
 SET NOCOUNT ON; DECLARE @result INT; EXEC @result = sp_getapplock @Resource = N'rollbook_migrations',
 @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = {1000 * LOCK_SECONDS};
 SET NOCOUNT OFF; SELECT @result;"""

@@ -118,9 +118,12 @@ class Cursor:
         self.driver = connection.driver
 
     def execute(self, statement: str, *_: object) -> Cursor:
-        self.driver.sent.append("execute")
+        ends_transaction = "@@TRANCOUNT" in statement
+        self.driver.sent.append(statement if ends_transaction else "execute")
         self.driver.statements.append(statement)
         self.driver.timeouts.append(self.connection.timeout)
+        if ends_transaction and self.driver.fault is not None:
+            raise self.driver.fault
         return self
 
     def fetchone(self) -> tuple[str]:
@@ -145,18 +148,18 @@ class Connection:
         return Cursor(self)
 
     def commit(self) -> None:
-        self.driver.sent.append("commit")
-        if self.driver.fault is not None:
-            raise self.driver.fault
+        assert self.autocommit  # where the driver sends nothing
 
     def rollback(self) -> None:
-        if not self.autocommit:  # in autocommit the driver sends nothing
-            self.driver.sent.append("rollback")
+        assert self.autocommit
 
     def close(self) -> None:
         self.driver.sent.append("close")
 
     def add_output_converter(self, *_: object) -> None:
+        pass
+
+    def set_attr(self, *_: object) -> None:
         pass
 
 
@@ -176,6 +179,7 @@ class StandInDriver:
         if self.fault is not None:
             raise self.fault
         self.connections.append(Connection(self))
+        self.connections[-1].autocommit = options["autocommit"]
         return self.connections[-1]
 
 
