@@ -97,6 +97,7 @@ _ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "connect_args": {"autocommit": True},  # of the driver: otherwise it begins a transaction at login
     "pool_reset_on_return": None,  # every block ends its own transaction
     "hide_parameters": True,
+    "supports_comments": True,  # otherwise SQLAlchemy asks the server
     "use_setinputsizes": False,  # cursors.py declares the parameters, once per kept cursor
 }
 
@@ -132,6 +133,8 @@ def create_engines(odbc: dict[str, str], *, threads: int, limits: Limits) -> tup
     writer = create_engine(url, **options)
     for engine, seconds in ((reader, limits.read), (writer, limits.write)):
         event.listen(engine, "do_connect", _login_options(access_token))
+        # Every login begins with this level; asking the server takes two requests.
+        engine.dialect.get_default_isolation_level = lambda _: "READ COMMITTED"  # type: ignore[assignment,method-assign]
         keep_cursors(engine, seconds)
     _begin_with_first_statement(writer)
     return reader, writer
