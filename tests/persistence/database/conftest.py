@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from persistence.database import connections
+from tests.support.counting_driver import URL, Server, counting_driver
 from tests.support.faulty_driver import Faults, connect_with_faults
 from tests.support.odbc import (
     DRIVER_NAME,
@@ -88,3 +89,12 @@ def credential(monkeypatch: pytest.MonkeyPatch) -> type[Credential]:
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Mine)
     return Mine
+
+
+@pytest.fixture
+def server(database_file: Path) -> Iterator[Server]:
+    """The app on SQL Server, over a driver that counts what it sends."""
+    with counting_driver(database_file) as server:
+        connections.connect(URL, threads=8)
+        yield server
+        connections.close()
