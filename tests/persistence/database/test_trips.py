@@ -1,0 +1,200 @@
+"""Statements and round trips of every endpoint on SQL Server, the declared types of parameters, and kept cursors."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from persistence.database import connections
+from tests.support.counting_driver import Server
+from tests.support.keys import age_keys
+from tests.support.seed import SEED_MANAGERS
+
+PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
+FIRST_READ_TRIPS: Final = 8
+NORTH, SOUTH = (str(manager["manager_id"]) for manager in SEED_MANAGERS[:2])
+RETIRED: Final = next(str(manager["manager_id"]) for manager in SEED_MANAGERS if not manager["is_active"])
+PAYER: Final = {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"}
+
+Prepare = Callable[[Any], Callable[[], Any]]
+"""Stores over the API what a call needs, and returns the call."""
+
+
+def _create(**fields: Any) -> Prepare:
+    return lambda api: lambda: api.post("create_user", api.new_user(**fields))
+
+
+def _get(*keys: str, **filters: Any) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        user = api.create(manager_id=NORTH)
+        return lambda: api.post("get_users", {**{key: user[key] for key in keys}, **filters})
+
+    return prepare
+
+
+def _get_next_page(api: Any) -> Callable[[], Any]:
+    for _ in range(2):
+        api.create()
+    cursor = api.post("get_users", {"limit": 1}).json()["next_cursor"]
+    return lambda: api.post("get_users", {"limit": 1, "cursor": cursor})
+
+
+def _delete(key: str) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        user = api.create()
+        return lambda: api.post("delete_user", {key: user[key]})
+
+    return prepare
+
+
+def _delete_unknown(api: Any) -> Callable[[], Any]:
+    return lambda: api.post("delete_user", {"user_id": str(uuid.uuid4())})
+
+
+def _update(count: int = 1, *, unknown: int = 0, stored: dict[str, Any], **changes: Any) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        ids = [api.create(**stored)["user_id"] for _ in range(count)] + [str(uuid.uuid4()) for _ in range(unknown)]
+        return lambda: api.update(ids, **changes)
+
+    return prepare
+
+
+def _update_in_place(api: Any) -> Callable[[], Any]:
+    user_id = api.create()["user_id"]
+    return lambda: api.update([user_id], **api.new_user(full_name="New", pan_num="ABCCE1234F"))
+
+
+def _add(payer: Callable[[], str]) -> Prepare:
+    return lambda api: lambda: api.post("addTransaction", {**PAYER, "payer": payer()})
+
+
+def _spend(api: Any, key: str | None = None) -> Callable[[], Any]:
+    api.post("addTransaction", PAYER)
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return lambda: api.post("spend", {"points": 100}, headers=headers)
+
+
+def _spend_with_a_key(api: Any) -> Callable[[], Any]:
+    return _spend(api, str(uuid.uuid4()))
+
+
+def _spend_with_expired_keys(api: Any) -> Callable[[], Any]:
+    _spend_with_a_key(api)()
+    age_keys(hours=25)
+    return _spend_with_a_key(api)
+
+
+def _replay(api: Any) -> Callable[[], Any]:
+    call = _spend_with_a_key(api)
+    call()
+    return call
+
+
+CALLS: Final[dict[str, Prepare]] = {
+    "`get_users` by `user_id`": _get("user_id"),
+    "`get_users` by `mob_num`": _get("mob_num"),
+    "`get_users`, a list": _get("manager_id"),
+    "`get_users`, the first page": _get(limit=1),
+    "`get_users`, a later page": _get_next_page,
+    "`create_user`": _create(),
+    "`create_user` with a manager": _create(manager_id=NORTH),
+    "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
+    "`delete_user` by `user_id`": _delete("user_id"),
+    "`delete_user` by `mob_num`": _delete("mob_num"),
+    "`delete_user` of an unknown user": _delete_unknown,
+    "`update_user`, one user, in place": _update_in_place,
+    "`update_user`, one user, a first manager": _update(stored={}, manager_id=NORTH),
+    "`update_user`, one user, a new version": _update(stored={"manager_id": NORTH}, manager_id=SOUTH),
+    "`update_user`, one user, without a change": _update(stored={"full_name": "Same"}, full_name="Same"),
+    "`update_user`, 100 users": _update(100, stored={"manager_id": NORTH}, manager_id=SOUTH),
+    "`update_user`, several users, some of them unknown": _update(
+        2, unknown=1, stored={"manager_id": NORTH}, manager_id=SOUTH
+    ),
+    "`addTransaction`": _add(lambda: "DANNON"),
+    "`addTransaction` of a new payer": _add(lambda: str(uuid.uuid4())),
+    "`spend`": _spend,
+    "`spend` with a new `Idempotency-Key`": _spend_with_a_key,
+    "`spend` with a new `Idempotency-Key`, while expired keys are purged": _spend_with_expired_keys,
+    "`spend` with a used `Idempotency-Key` (a replay)": _replay,
+    "`balance`": lambda api: lambda: api.client.get("/balance"),
+    "`flushDB`": lambda api: lambda: api.post("flushDB"),
+}
+DECLARED: Final = {
+    "user_id": "uniqueidentifier", "manager_id": "uniqueidentifier", "new_manager_id": "uniqueidentifier",
+    "transaction_id": "uniqueidentifier", "spend_id": "uniqueidentifier",
+    "full_name": "nvarchar(400)", "new_full_name": "nvarchar(400)", "payer": "nvarchar(400)",
+    "mob_num": "char(10)", "pan_num": "char(10)", "new_mob_num": "char(10)", "new_pan_num": "char(10)",
+    "created_at": "datetime2(6)", "now": "datetime2(6)", "after_created_at": "datetime2(6)",
+    "occurred_at": "datetime2(6)", "recorded_at": "datetime2(6)", "expired_at": "datetime2(6)",
+    "user_ids": "nvarchar(max)", "row_ids": "nvarchar(max)", "ids": "nvarchar(max)", "lots": "nvarchar(max)",
+    "shares": "nvarchar(max)", "paid": "nvarchar(max)", "new_headers": "nvarchar(max)",
+    "after_id": "bigint", "payer_id": "bigint", "points": "bigint", "points_left": "bigint", "below": "bigint",
+    "most": "bigint", "total": "bigint", "outstanding_debit": "bigint", "new_total": "bigint",
+    "new_outstanding_debit": "bigint", "last_lot": "bigint", "last_points_left": "bigint",
+    "version": "int", "version_1": "int", "row_limit": "int", "new_status": "int", "is_active": "bit",
+    "of_caller": "nvarchar(255)", "of_operation": "nvarchar(255)", "of_key": "nvarchar(255)", "new_hash": "char(64)",
+    "new_media_type": "nvarchar(100)", "new_body": "varbinary(max)",
+}  # fmt: skip
+"""The types of parameters by their names: those of their columns."""
+MANY: Final = "`update_user`, 10,000 users"
+
+
+_, _, SECTION = PAGE.read_text("utf-8").partition("## Statements and round trips per call\n")
+DOCUMENTED: Final = {
+    call: (int(statements), int(trips))
+    for call, statements, trips in re.findall(r"^\| (.+?) \| (\d+) \| (\d+) \|$", SECTION, re.MULTILINE)
+}
+"""The statements and the round trips of each call, as the page says."""
+
+
+def _trips(server: Server, call: Callable[[], Any]) -> tuple[int, int]:
+    """The statements and the round trips of a call."""
+    requests = server.sent_by(call)
+    return len(server.executions), len(requests)
+
+
+def test_the_page_documents_every_call() -> None:
+    assert {*DOCUMENTED} == {*CALLS, MANY}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_warm_connection_needs_the_documented_round_trips(server: Server, api: Any, call: str) -> None:
+    CALLS[call](api)()
+    assert _trips(server, CALLS[call](api)) == DOCUMENTED[call]
+
+
+@pytest.fixture
+def many(store_users: Callable[..., list[str]]) -> list[str]:
+    """The ids of 10,000 users. Requested before the stand-in, so that SQLite stores them at once."""
+    return store_users(10_000, NORTH)
+
+
+def test_10_000_users_need_as_many_round_trips_as_100(many: list[str], server: Server, api: Any) -> None:
+    _update(stored={"manager_id": NORTH}, manager_id=SOUTH)(api)()
+    assert _trips(server, lambda: api.update(many, manager_id=SOUTH)) == DOCUMENTED[MANY]
+
+
+def test_the_first_read_of_a_connection_needs_few_round_trips(server: Server, api: Any) -> None:
+    first = [request.kind for request in server.sent_by(api.get) if request.kind != "sp_datatype_info"]
+    assert len(first) <= FIRST_READ_TRIPS
+    assert f"The first read of a pool takes {len(first) - 1} round\ntrips more" in SECTION
+    connections.engines()[0].dispose()
+    assert _trips(server, api.get) == (1, 1), "what SQLAlchemy asks once per engine is not asked again"
+    assert len(server.logins) == 2
+
+
+def test_every_parameter_is_declared_by_its_column(server: Server, api: Any) -> None:
+    seen: set[str] = set()
+    for prepare in CALLS.values():
+        server.sent_by(lambda prepare=prepare: prepare(api)())  # type: ignore[misc]
+        for execution in server.executions:
+            expected = tuple(DECLARED[name] for name in execution.names)
+            assert (execution.names, execution.declared) == (execution.names, expected), execution.text
+            seen |= {*execution.names}
+        assert "describe" not in {request.kind for request in server.requests}, "a NULL is sent with its type"
+    assert seen == {*DECLARED}
