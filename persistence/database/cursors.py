@@ -26,7 +26,6 @@ LONGEST_PARAMETER: Final = 1 << 30
 in another request. In return such a text must be declared: otherwise the driver reports HY104.
 """
 
-
 SQL_ATTR_CONNECTION_TIMEOUT: Final = 113
 """The driver's attribute (sqlext.h) that limits the wait for the confirmation of a cancelled statement."""
 

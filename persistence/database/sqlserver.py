@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
+from domain.errors import RollbookError
 from persistence.database.connection_string import unquote_odbc
 from persistence.database.cursors import keep_cursors
 from persistence.database.errors import (
@@ -55,7 +56,13 @@ class SqlServerDatabase:
     def reading(self) -> Iterator[Connection]:
         """Yields a connection in autocommit."""
         with self._reader.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except (DBAPIError, RollbookError):
+                raise
+            except BaseException:
+                connection.invalidate()  # a result that is still open would block the next statement
+                raise
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -100,6 +100,22 @@ def test_a_cursor_is_kept_if_its_result_was_read_to_the_end(
         assert (server.executions[-1].cursor == cursor) == is_kept
 
 
+@pytest.mark.usefixtures("three_users")
+def test_an_abandoned_result_blocks_no_later_call(server: Server) -> None:
+    abandoned = []
+
+    def abandon() -> None:
+        with connections.reading() as connection:
+            abandoned.append(connection.execute(select(USERS.c.id)))  # kept alive, as by a traceback
+            assert abandoned[0].fetchone()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        abandon()
+    with connections.reading() as connection:
+        assert len(_execute(connection).all()) == 3
+
+
 def test_a_cursor_is_closed_after_an_error(server: Server, api: Any) -> None:
     user = api.create()
     cursor = server.executions[-1].cursor
