@@ -1,7 +1,7 @@
 """The only reader of the environment: environment variables, then `.env`, then the `Values` of `local.settings.json`.
 
-An unset or blank setting has its default. A service declares its settings as a dataclass of `switch`, `number` and
-`text` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
+An unset or blank setting has its default. A service declares its settings as a dataclass of `switch`, `number`,
+`fraction` and `text` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ def number(name: str, *, default: int, least: int, most: int) -> Any:
     return _field(default, functools.partial(_number, name=name, default=default, least=least, most=most))
 
 
+def fraction(name: str, *, default: float) -> Any:
+    """Returns a dataclass field for a number from 0 to 1, such as 0.1."""
+    return _field(default, functools.partial(_fraction, name=name, default=default))
+
+
 def text(name: str, *, default: str = "", secret: bool = False) -> Any:
     """Returns a dataclass field for any text. `repr()` omits a secret."""
     return _field(default, lambda values: values.get(name, default), shown=not secret)
@@ -73,6 +78,13 @@ def _number(values: Values, name: str, *, default: int, least: int, most: int) -
     return int(value)
 
 
+def _fraction(values: Values, name: str, *, default: float) -> float:
+    value = values.get(name, str(default))
+    if not re.fullmatch(r"0(\.[0-9]{1,9})?|1(\.0{1,9})?", value):
+        raise SettingsError(f"{name} must be a number from 0 to 1, such as 0.1, not {value!r}.")
+    return float(value)
+
+
 # ---- the settings of the app itself
 
 _THREADS: Final = min(32, (os.cpu_count() or 1) + 4)  # the worker's own default
@@ -95,6 +107,7 @@ class Settings:
     api_docs: bool = switch("API_DOCS", default=False)
     health_check: bool = switch("HEALTH_CHECK", default=False)
     telemetry: bool = switch("TELEMETRY", default=False)
+    telemetry_sampling: float = fraction("TELEMETRY_SAMPLING", default=0.1)
     applicationinsights_connection_string: str = text("APPLICATIONINSIGHTS_CONNECTION_STRING", secret=True)
     applicationinsights_authentication_string: str = text("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
     host: str = text("HOST", default="127.0.0.1")
