@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,29 +12,32 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoi
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler
 from opentelemetry.trace import SpanKind
 from sqlalchemy import create_engine
 
 import telemetry
 
+_random = random.Random(1)
 NAME, NUMBER, PAN, PAYER = "Zebulon Quixworth", "9123498765", "QWXPZ9876K", "ZANZIBARIAN"
 """Values that occur only in requests of the tests."""
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CLOSED = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"
 """A connection string whose endpoint is unreachable."""
+TRACES = [f"{_random.getrandbits(128):032x}" for _ in range(40)]
 EVENTS = ("before_cursor_execute", "after_cursor_execute", "handle_error")
 
 
 class Observed:
-    """Records from its creation to `close`."""
+    """Records from its creation to `close`; the sampler decides about requests without an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, sampler: Sampler = ALWAYS_ON) -> None:
         self.exporter = InMemorySpanExporter()
         self.reader = InMemoryMetricReader()
-        self.traces = TracerProvider(shutdown_on_exit=False)
+        self.traces = TracerProvider(ALWAYS_ON, shutdown_on_exit=False)  # `observe` decides, as with the exporter
         self.traces.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.metrics = MeterProvider([self.reader], shutdown_on_exit=False)
-        self.end = telemetry.observe(self.traces.get_tracer("test"), self.metrics.get_meter("test"))
+        self.end = telemetry.observe(self.traces.get_tracer("test"), self.metrics.get_meter("test"), sampler)
 
     def requests(self) -> list[ReadableSpan]:
         return [span for span in self.exporter.get_finished_spans() if span.kind is SpanKind.INTERNAL]
@@ -73,9 +77,9 @@ class Observed:
 
 
 @contextmanager
-def observing() -> Iterator[Observed]:
+def observing(sampler: Sampler = ALWAYS_ON) -> Iterator[Observed]:
     """Yields the telemetry recorded during the block."""
-    observed = Observed()
+    observed = Observed(sampler)
     try:
         yield observed
     finally:
@@ -85,6 +89,13 @@ def observing() -> Iterator[Observed]:
 def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     """The attributes of a span."""
     return dict(span.attributes or {})
+
+
+def sampled(sampler: Sampler) -> set[str]:
+    """The members of `TRACES` that belong to the sample: some, but not all."""
+    kept = {trace for trace in TRACES if sampler.should_sample(None, int(trace, 16), "").decision is not Decision.DROP}
+    assert 0 < len(kept) < len(TRACES)
+    return kept
 
 
 def count_listeners() -> list[int]:

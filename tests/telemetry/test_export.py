@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.monitor.opentelemetry.exporter import ApplicationInsightsSampler
 
+from tests.support.ingestion import QUIET, Ingestion, ingesting
 from tests.support.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, running
-from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE
+from tests.support.telemetry import CLOSED, NAME, NUMBER, PAN, SPAN, TRACE, TRACES, sampled
 
 pytestmark = pytest.mark.slow  # processes
-
-QUIET = {
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",  # no data leave the machine
-    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
-    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
-    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
-}
 
 
 def _imported(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -94,52 +87,21 @@ def test_an_unreachable_endpoint_delays_neither_requests_nor_the_end(tmp_path: P
             assert value not in program.log
 
 
-class Ingestion(BaseHTTPRequestHandler):
-    """The part of Application Insights that receives telemetry."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        text = body.decode()
-        envelopes = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
-        self.server.received += envelopes  # type: ignore[attr-defined]
-        count = len(envelopes)
-        receipt = json.dumps({"itemsReceived": count, "itemsAccepted": count, "errors": []}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(receipt)))
-        self.end_headers()
-        self.wfile.write(receipt)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def ingestion() -> Iterator[Any]:
-    """A server that keeps what an exporter sends, in `received`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Ingestion) as server:
-        server.received = []  # type: ignore[attr-defined]
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+def ingestion() -> Iterator[Ingestion]:
+    """A server that keeps what an exporter sends."""
+    with ingesting() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
-def test_exported_telemetry_has_spans_and_counters_and_no_value(tmp_path: Path, ingestion: Any) -> None:
-    endpoint = f"http://127.0.0.1:{ingestion.server_address[1]}/"
-    own: dict[str, Any] = {
-        **QUIET,
-        "TMPDIR": str(tmp_path),
-        "TELEMETRY": "on",
-        "APPLICATIONINSIGHTS_CONNECTION_STRING": CLOSED.replace("http://127.0.0.1:9/", endpoint),
-    }
-    with running(tmp_path, **own) as program:
+def _observed(tmp_path: Path, ingestion: Ingestion, sampling: str) -> AbstractContextManager[Program]:
+    """A program that exports to the stand-in."""
+    own: dict[str, Any] = {**QUIET, "TMPDIR": str(tmp_path), "TELEMETRY": "on", "TELEMETRY_SAMPLING": sampling}
+    return running(tmp_path, APPLICATIONINSIGHTS_CONNECTION_STRING=ingestion.connection_string, **own)
+
+
+def test_exported_telemetry_has_spans_and_counters_and_no_value(tmp_path: Path, ingestion: Ingestion) -> None:
+    with _observed(tmp_path, ingestion, "1") as program:
         headers = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
         program.client.headers.update(headers)
         _use(program)
@@ -155,7 +117,7 @@ def test_exported_telemetry_has_spans_and_counters_and_no_value(tmp_path: Path, 
     ]
     assert {data["tags"]["ai.operation.id"] for data in requests} == {TRACE}
     assert {data["tags"]["ai.operation.parentId"] for data in requests} == {SPAN}
-    queries = [data for data in sent if str(data.get("data", "")).startswith(("INSERT", "SELECT"))]
+    queries = [data for data in sent if str(data.get("name")) in ("INSERT users", "SELECT users")]
     assert {data["tags"]["ai.operation.parentId"] for data in queries} <= {data["id"] for data in requests}
     assert queries
     counters = {metric["name"] for data in sent for metric in data.get("metrics", [])}
@@ -165,3 +127,18 @@ def test_exported_telemetry_has_spans_and_counters_and_no_value(tmp_path: Path, 
     assert not [envelope for envelope in ingestion.received if "Message" in envelope["name"]], (
         "log lines would be exported twice"
     )
+
+
+def test_a_sampled_request_counts_for_those_left_out(tmp_path: Path, ingestion: Ingestion) -> None:
+    kept = sampled(ApplicationInsightsSampler(0.25))
+    with _observed(tmp_path, ingestion, "0.25") as program:
+        for trace in TRACES:
+            headers = {"traceparent": f"00-{trace}-{SPAN}-01"}
+            program.client.post(program.urls["get_users"], json={"mob_num": NUMBER}, headers=headers)
+        assert program.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    spans = [envelope for envelope in ingestion.received if envelope["data"]["baseType"] == "RemoteDependencyData"]
+    requests = [span["tags"]["ai.operation.id"] for span in spans if span["data"]["baseData"]["name"] == "get_users"]
+    assert sorted(requests) == sorted(kept)
+    of_traces = [span for span in spans if span["tags"]["ai.operation.id"] in TRACES]
+    assert len(of_traces) == 2 * len(kept)
+    assert {span["sampleRate"] for span in of_traces} == {25}

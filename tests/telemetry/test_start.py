@@ -11,6 +11,9 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.monitor.opentelemetry.exporter import ApplicationInsightsSampler
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Tracer
 
 import settings
 import telemetry
@@ -76,10 +79,11 @@ def test_an_observer_replaces_its_predecessor_until_none_is_set(api: Any) -> Non
 
 
 class Distribution:
-    """Replaces azure-monitor-opentelemetry: the options that it was configured with."""
+    """Replaces azure-monitor-opentelemetry: the options that it was configured with, and the sampler of `observe`."""
 
     def __init__(self) -> None:
         self.configured: list[dict[str, Any]] = []
+        self.samplers: list[ApplicationInsightsSampler] = []
 
     def configure_azure_monitor(self, **options: Any) -> None:
         self.configured.append(options)
@@ -90,7 +94,12 @@ def distribution(monkeypatch: pytest.MonkeyPatch) -> Iterator[Distribution]:
     """An exporter that exports nothing; observation ends after the test."""
     distribution, ends, observe = Distribution(), [], telemetry.observe
     monkeypatch.setitem(sys.modules, "azure.monitor.opentelemetry", distribution)
-    monkeypatch.setattr(telemetry, "observe", lambda *arguments: ends.append(observe(*arguments)))
+
+    def observe_too(tracer: Tracer, meter: Meter, sampler: ApplicationInsightsSampler) -> None:
+        distribution.samplers.append(sampler)
+        ends.append(observe(tracer, meter, sampler))
+
+    monkeypatch.setattr(telemetry, "observe", observe_too)
     yield distribution
     for end in ends:
         end()
@@ -130,7 +139,8 @@ def test_with_a_connection_string_everything_but_log_lines_is_exported(
     assert exported != "rollbook"
     assert not "rollbook".startswith(f"{exported}.")
     assert endpoint.logger.name == telemetry.logger.name == "rollbook"
-    assert options["sampling_ratio"] == 1
+    assert options["sampling_ratio"] == 1  # its sampler must leave the decision to `observe`
+    assert [sampler.get_description() for sampler in distribution.samplers] == ["ApplicationInsightsSampler0.1"]
     assert options["enable_live_metrics"] is False
     assert options["enable_performance_counters"] is False
     assert is_observed()
