@@ -18,7 +18,7 @@ import uvicorn
 import settings
 from devhost.access import access_for
 from devhost.host import DRAIN_SECONDS, Host
-from devhost.indexing import HostJsonError, Index, index_functions, read_route_prefix
+from devhost.indexing import HostJsonError, Index, index_functions, read_custom_headers, read_route_prefix
 from devhost.schedules import next_occurrence
 from devhost.timers import utc_now
 from devhost.workers import WorkerPool
@@ -43,14 +43,16 @@ def main() -> None:
         arguments = _parse_arguments(configured)
         _configure_logging()
         app = importlib.import_module("function_app").app
-        index = index_functions(app, read_route_prefix(Path("host.json")), configured.values)
+        host_json = Path("host.json")
+        index = index_functions(app, read_route_prefix(host_json), configured.values)
+        headers = read_custom_headers(host_json)
     except (settings.SettingsError, HostJsonError) as error:
         sys.exit(f"Cannot start: {error}")
     listener = _listen(arguments.host, arguments.port)
     address, port = listener.getsockname()[:2]
     workers = WorkerPool(configured.threads)
     access = access_for(arguments.host, address, cors)
-    server = _server(Host(index.routes, workers, timers=index.timers, access=access))
+    server = _server(Host(index.routes, workers, timers=index.timers, access=access, headers=headers))
     # While serving, uvicorn has its own handlers: it completes requests in progress, then raises the signal again.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))

@@ -41,7 +41,8 @@ logger = logging.getLogger("devhost")
 class Host:
     """The ASGI app. Plain functions (not `async`) run on `workers`, as in the worker on Azure.
 
-    Timers run between startup and shutdown of the ASGI lifespan.
+    Timers run between startup and shutdown of the ASGI lifespan. Every response that does not have them gets `headers`,
+    whose names are in lower case.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Host:
         *,
         timers: Sequence[Timer] = (),
         access: Access | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.routes = routes
         self.workers = workers
         self.timers = timers
         self.access = access or Access()
+        self.headers = headers or {}
         self.directory = str(Path.cwd())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,14 +72,14 @@ class Host:
             origin_headers = cors_headers(self.access, scope["scheme"], headers)
         except AccessError as error:
             logger.warning("Rejected %s %s: %s", scope["method"], ascii(scope["path"]), error)
-            await _send(send, _rejection(error))
+            await self._send(send, _rejection(error))
             return
         if origin_headers and is_preflight(scope["method"], headers):
             response: func.HttpResponse | None = _preflight(headers)
         else:
             response = await self._serve(scope, headers, receive)
         if response is not None:
-            await _send(send, response, origin_headers)
+            await self._send(send, response, origin_headers)
 
     async def _serve(self, scope: Scope, headers: dict[str, str], receive: Receive) -> func.HttpResponse | None:
         """Returns the response of the requested function or of the host itself; None if the client disconnected."""
@@ -98,6 +101,24 @@ class Host:
         if function.takes_context:
             arguments["context"] = Context(function.name, self.directory, trace_context=trace)
         return await invoke(function, arguments, self.workers)
+
+    async def _send(
+        self, send: Send, response: func.HttpResponse, origin_headers: Mapping[str, str] | None = None
+    ) -> None:
+        body = response.get_body()
+        headers = _encode(response.headers.items())
+        if response.mimetype and not any(name == b"content-type" for name, _ in headers):
+            charset = f"; charset={response.charset}" if response.mimetype.startswith("text/") else ""
+            headers.append((b"content-type", f"{response.mimetype}{charset}".encode("latin-1")))
+        if origin_headers:  # the host's headers replace those of the function, except Vary, which may be repeated
+            taken = {name.encode() for name in origin_headers} - {b"vary"}
+            headers = [header for header in headers if header[0] not in taken] + _encode(origin_headers.items())
+        present = {name for name, _ in headers}
+        headers += [header for header in _encode(self.headers.items()) if header[0] not in present]
+        if response.status_code != 204:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _run_timer_function(self, timer: Timer, request: TimerRequest) -> None:
         await self._invoke(timer.function, request, TraceContext())
@@ -141,21 +162,6 @@ def _empty(status: int) -> func.HttpResponse:
 
 def _rejection(error: AccessError) -> func.HttpResponse:
     return func.HttpResponse(f"{error}\n", status_code=error.status, headers={"x-content-type-options": "nosniff"})
-
-
-async def _send(send: Send, response: func.HttpResponse, origin_headers: Mapping[str, str] | None = None) -> None:
-    body = response.get_body()
-    headers = _encode(response.headers.items())
-    if response.mimetype and not any(name == b"content-type" for name, _ in headers):
-        charset = f"; charset={response.charset}" if response.mimetype.startswith("text/") else ""
-        headers.append((b"content-type", f"{response.mimetype}{charset}".encode("latin-1")))
-    if origin_headers:  # the host's headers replace those of the function, except Vary, which may be repeated
-        taken = {name.encode() for name in origin_headers} - {b"vary"}
-        headers = [header for header in headers if header[0] not in taken] + _encode(origin_headers.items())
-    if response.status_code != 204:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

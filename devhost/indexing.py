@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import azure.functions as func
 from azure.functions.decorators import function_app
@@ -34,11 +34,25 @@ class Index(NamedTuple):
 
 def read_route_prefix(host_json: Path) -> str:
     """Returns the prefix of every route: `extensions.http.routePrefix`, by default `api`. Raises `HostJsonError`."""
+    return str(_read_http(host_json).get("routePrefix", "api")).strip("/")
+
+
+def read_custom_headers(host_json: Path) -> dict[str, str]:
+    """Returns the headers of every response: `extensions.http.customHeaders`. Raises `HostJsonError`."""
+    try:
+        return {name.lower(): str(value) for name, value in _read_http(host_json).get("customHeaders", {}).items()}
+    except AttributeError as error:
+        raise HostJsonError(f"{host_json.name} cannot be read: {error}.") from error
+
+
+def _read_http(host_json: Path) -> dict[str, Any]:
     try:
         settings = json.loads(host_json.read_text("utf-8-sig")) if host_json.exists() else {}
-        return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")).strip("/")
+        http: dict[str, Any] = settings.get("extensions", {}).get("http", {})
+        http.keys()
     except (ValueError, AttributeError) as error:
         raise HostJsonError(f"{host_json.name} cannot be read: {error}.") from error
+    return http
 
 
 def index_functions(app: func.FunctionApp, route_prefix: str, app_settings: Mapping[str, str] | None = None) -> Index:

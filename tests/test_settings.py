@@ -40,6 +40,7 @@ def test_an_unset_setting_has_its_default(tmp_path: Path) -> None:
         api_docs=False,
         health_check=False,
         telemetry=False,
+        telemetry_sampling=0.1,
         applicationinsights_connection_string="",
         applicationinsights_authentication_string="",
         threads=min(32, (os.cpu_count() or 1) + 4),
@@ -77,6 +78,7 @@ GIVEN = {
     "API_DOCS": "true",
     "HEALTH_CHECK": "on",
     "TELEMETRY": "on",
+    "TELEMETRY_SAMPLING": "0.25",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
     "PYTHON_THREADPOOL_THREAD_COUNT": "3",
@@ -95,6 +97,7 @@ READ = Settings(
     api_docs=True,
     health_check=True,
     telemetry=True,
+    telemetry_sampling=0.25,
     applicationinsights_connection_string="InstrumentationKey=x",
     applicationinsights_authentication_string="Authorization=AAD",
     threads=3,
@@ -275,6 +278,16 @@ def test_a_number_outside_of_its_bounds_is_an_error_that_names_it(
 def test_a_number_with_leading_zeros_has_the_same_bounds(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"^PORT must be a whole number from 0 to 65535"):
         load({"PORT": text}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["-0.1", "1.1", "1.01", "2", ".", ".5", "1e-1", "0,1", "10%", "nan", "\u0661", "0." + "1" * 99]
+)
+def test_a_fraction_outside_of_0_to_1_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    for valid, fraction in (("0", 0), ("0.05", 0.05), ("1", 1), ("1.0", 1)):
+        assert load({"TELEMETRY_SAMPLING": valid}, tmp_path).telemetry_sampling == fraction
+    with pytest.raises(SettingsError, match=r"^TELEMETRY_SAMPLING must be a number from 0 to 1"):
+        load({"TELEMETRY_SAMPLING": text}, tmp_path)
 
 
 @pytest.mark.parametrize("given", [{}, {"DATABASE_URL": ""}, {"DATABASE_URL": "  "}])

@@ -39,13 +39,19 @@ class AppServer:
         await self.host(scope, receive, send)
 
     def serve(
-        self, app: func.FunctionApp, *, route_prefix: str = "", threads: int = 2, access: Access | None = None
+        self,
+        app: func.FunctionApp,
+        *,
+        route_prefix: str = "",
+        threads: int = 2,
+        access: Access | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Client:
         """Serves `app` and returns a client."""
         index = index_functions(app, route_prefix)
         self.unsupported = index.unsupported
         self.workers.append(WorkerPool(threads))
-        self.host = Host(index.routes, self.workers[-1], access=access)
+        self.host = Host(index.routes, self.workers[-1], access=access, headers=headers)
         return self.client
 
     def clear(self) -> None:

@@ -197,8 +197,13 @@ def test_a_port_that_no_machine_has_is_one_line_that_names_it(tmp_path: Path, po
 
 
 def test_a_host_json_that_cannot_be_read_is_one_line(other_project: Path, tmp_path: Path) -> None:
-    (other_project / "host.json").write_text("{ // a comment\n}", "utf-8")
-    assert failed_start(tmp_path, project=other_project).startswith("Cannot start: host.json ")
+    for content in (
+        "{ // a comment\n}",
+        '{"extensions": {"http": []}}',
+        '{"extensions": {"http": {"customHeaders": 1}}}',
+    ):
+        (other_project / "host.json").write_text(content, "utf-8")
+        assert failed_start(tmp_path, project=other_project).startswith("Cannot start: host.json ")
 
 
 # ---- settings it cannot start with

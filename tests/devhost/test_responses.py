@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 
 import azure.functions as func
 import httpx
 import pytest
 
+from devhost.indexing import read_custom_headers
 from tests.devhost.server import AppServer, add
 
 
@@ -73,6 +76,26 @@ def test_a_content_type_header_comes_before_the_mimetype(server: AppServer, app:
         return func.HttpResponse("<p>", headers={"Content-Type": "text/html"}, mimetype="text/csv")
 
     assert server.serve(app).get("/page").headers.get_list("content-type") == ["text/html"]
+
+
+def test_every_response_has_the_custom_headers_of_host_json_once(
+    server: AppServer, app: func.FunctionApp, tmp_path: Path
+) -> None:
+    @app.route("own")
+    def own(req: func.HttpRequest) -> func.HttpResponse:
+        return func.HttpResponse("own", headers={"x-frame-options": "DENY"})
+
+    add(app, "greet")
+    custom = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "SAMEORIGIN"}
+    host_json = tmp_path / "host.json"
+    host_json.write_text(json.dumps({"extensions": {"http": {"customHeaders": custom}}}), "utf-8")
+    client = server.serve(app, headers=read_custom_headers(host_json))
+    responses = [client.get("/greet"), client.get("/nowhere"), client.get("/greet", headers={"host": "other.example"})]
+    assert [response.status_code for response in responses] == [200, 404, 403]
+    for response in responses:
+        assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert response.headers.get_list("x-frame-options") == ["SAMEORIGIN"]
+    assert client.get("/own").headers.get_list("x-frame-options") == ["DENY"]
 
 
 def test_a_connection_serves_request_after_request(server: AppServer, app: func.FunctionApp) -> None:

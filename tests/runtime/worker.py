@@ -174,6 +174,7 @@ class Host:
         indexed = await _call(runtime.functions_metadata_request, "functions_metadata_request", None)
         host_json = json.loads((self.project / "host.json").read_text("utf-8"))
         prefix = host_json["extensions"]["http"]["routePrefix"].strip("/")
+        self.headers = {name.lower(): value for name, value in host_json["extensions"]["http"]["customHeaders"].items()}
         self.functions = sorted(_function(metadata, prefix) for metadata in indexed.function_metadata_results)
         for function in self.functions:
             load = _LoadRequest(function_id=function.function_id)
@@ -190,7 +191,7 @@ class Host:
         path, _, query = request["target"].partition("?")
         function = self._find(request["method"], path)
         if function is None:
-            return {"status": 404, "headers": {}, "body": ""}
+            return {"status": 404, "headers": self.headers, "body": ""}
         headers: dict[str, str] = {}
         for name, value in request["headers"]:
             key = name.lower()
@@ -224,7 +225,7 @@ class Host:
         )
         if response.invocation_id != request["id"] or response.output_data:
             raise RuntimeFailureError("the response belongs to another request, or has other outputs")
-        return _read(response.return_value.http, request["method"])
+        return _read(response.return_value.http, request["method"], self.headers)
 
     def _find(self, method: str, path: str) -> Function | None:
         decoded = unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE))  # a slash in a segment stays encoded
@@ -252,14 +253,18 @@ def _query(query: str) -> dict[str, str]:
     return {name: ",".join(given) for name, given in values.items() if given != [""]}
 
 
-def _read(http: Any, method: str) -> dict[str, object]:
-    """The runtime's response as the host sends it: no content negotiation, and no body for HEAD."""
+def _read(http: Any, method: str, custom: Mapping[str, str]) -> dict[str, object]:
+    """The runtime's response as the host sends it: no content negotiation, and no body for HEAD.
+
+    The host adds its custom headers unless the function sent them (azure-functions-host: CustomHttpHeadersMiddleware).
+    """
     if http.enable_content_negotiation or http.cookies:
         raise NotImplementedError("a response with content negotiation or cookies")
     if not all(isinstance(text, str) for header in http.headers.items() for text in header):
         raise TypeError("RpcHttp.headers has names or values that are not text")
     body = b"" if method == "HEAD" else http.body.bytes
-    return {"status": int(http.status_code), "headers": http.headers, "body": base64.b64encode(body).decode()}
+    headers = {**custom, **http.headers}
+    return {"status": int(http.status_code), "headers": headers, "body": base64.b64encode(body).decode()}
 
 
 # ---- the program
