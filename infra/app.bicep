@@ -30,7 +30,7 @@ param threads int
 @description('Memory of an instance in MB.')
 param instanceMemoryMB int
 
-@description('Maximum number of instances.')
+@description('Maximum number of instances of a function group.')
 param maximumInstanceCount int
 
 @description('Maximum vCores of the database.')
@@ -42,9 +42,16 @@ param sqlAutoPauseDelay int
 @description('The web origins whose pages may call the app, separated by commas.')
 param corsOrigins string
 
+@description('Share of the requests whose traces are stored, from 0 to 1; errors and slow requests always are.')
+param telemetrySampling string
+
+@description('E-mail address that gets alerts; empty for none.')
+param alertEmail string
+
 var databaseName = 'rollbook'
 var packageContainerName = 'packages'
 var subnetName = 'functions'
+var dailyQuotaGb = 5
 
 // Built-in roles: their ids are the same in every subscription.
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -171,7 +178,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
     }
     // Limits the cost of an error storm: above the quota, the rest of the day's telemetry is dropped.
     workspaceCapping: {
-      dailyQuotaGb: 1
+      dailyQuotaGb: dailyQuotaGb
     }
   }
 }
@@ -196,6 +203,78 @@ resource insightsRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringMetricsPublisher)
+  }
+}
+
+// ---- alerts: visible in the portal, and sent to the e-mail address if there is one
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
+  name: 'ag-rollbook-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'rollbook'
+    emailReceivers: [
+      {
+        name: 'operator'
+        emailAddress: alertEmail
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+module serverErrors 'alert.bicep' = {
+  name: 'alert-server-errors'
+  params: {
+    name: 'alert-rollbook-server-errors-${token}'
+    location: location
+    tags: tags
+    workspaceId: workspace.id
+    actionGroups: empty(alertEmail) ? [] : [actionGroup.id]
+    description: 'More than 5 responses from 500 within 15 minutes. A resuming database causes a few.'
+    severity: 1
+    // Log lines are not sampled.
+    query: 'AppTraces | where Message matches regex "^[A-Za-z0-9_]+ failed 5[0-9][0-9] " | project TimeGenerated, Value = 1'
+    threshold: 5
+    window: 'PT15M'
+    frequency: 'PT15M'
+  }
+}
+
+module failedLogins 'alert.bicep' = {
+  name: 'alert-failed-logins'
+  params: {
+    name: 'alert-rollbook-failed-logins-${token}'
+    location: location
+    tags: tags
+    workspaceId: workspace.id
+    actionGroups: empty(alertEmail) ? [] : [actionGroup.id]
+    description: 'The database rejects the login of the app: retries do not help.'
+    severity: 1
+    query: 'AppTraces | where Message contains " database-login" | project TimeGenerated, Value = 1'
+    threshold: 0
+    window: 'PT15M'
+    frequency: 'PT15M'
+  }
+}
+
+module telemetryVolume 'alert.bicep' = {
+  name: 'alert-telemetry-volume'
+  params: {
+    name: 'alert-rollbook-telemetry-volume-${token}'
+    location: location
+    tags: tags
+    workspaceId: workspace.id
+    actionGroups: empty(alertEmail) ? [] : [actionGroup.id]
+    description: 'The telemetry of 24 hours exceeds 80 % of the daily cap, above which nothing is stored.'
+    severity: 2
+    // Usage has one record per table and hour, in MB.
+    query: 'Usage | where IsBillable | project TimeGenerated, Value = Quantity'
+    threshold: dailyQuotaGb * 800
+    window: 'P1D'
+    frequency: 'PT1H'
   }
 }
 
@@ -259,7 +338,7 @@ resource database 'Microsoft.Sql/servers/databases@2023-08-01' = {
 
 // ---- the app
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-rollbook-${token}'
   location: location
   tags: tags
@@ -273,7 +352,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource site 'Microsoft.Web/sites@2024-04-01' = {
+resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: 'rollbook-${token}'
   location: location
   tags: union(tags, { 'azd-service-name': 'api' })
@@ -301,6 +380,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       }
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
+        // Per function group: all HTTP functions are one, each timer is another.
         maximumInstanceCount: maximumInstanceCount
         triggers: {
           http: {
@@ -357,6 +437,17 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
           value: string(threads)
         }
         {
+          // In bytes, for the host: the largest body_limit of the declared endpoints, and 1 MiB more, so that the app
+          // itself rejects what is only slightly too large. The host's default is 100 MB.
+          name: 'FUNCTIONS_REQUEST_BODY_SIZE_LIMIT'
+          value: '2097152'
+        }
+        {
+          // More records without limit would exceed what a response should be: see docs/users.md.
+          name: 'LIST_ROWS_MAX'
+          value: '200000'
+        }
+        {
           // Otherwise glibc keeps memory of the size of the largest response per thread (see Makefile).
           name: 'MALLOC_MMAP_THRESHOLD_'
           value: '1048576'
@@ -368,6 +459,15 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
         {
           name: 'TELEMETRY'
           value: 'on'
+        }
+        {
+          name: 'TELEMETRY_SAMPLING'
+          value: telemetrySampling
+        }
+        {
+          // The exporter would send the app's attributes again with every batch of spans.
+          name: 'APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED'
+          value: 'true'
         }
         {
           // Names the app in Application Insights.
@@ -407,7 +507,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
 
 // Deployments are authorised by Entra: without these two, a user name and password would work too. Flex Consumption has
 // no FTP; the second one states it for scanners.
-resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
   name: 'scm'
   properties: {
@@ -415,7 +515,7 @@ resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@202
   }
 }
 
-resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
   name: 'ftp'
   properties: {

@@ -35,7 +35,7 @@ param threads int = 8
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Maximum number of instances. Multiplied by threads: the maximum of concurrent requests to the database.')
+@description('Maximum number of instances of a function group (all HTTP functions are one, each timer is another). Multiplied by threads: the maximum of concurrent requests to the database. Some regions accept no less than 40.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 10
@@ -51,6 +51,12 @@ param sqlAutoPauseDelay int = 60
 
 @description('The web origins whose pages may call the app, separated by commas; none by default.')
 param corsOrigins string = ''
+
+@description('Share of the requests whose traces are stored, from 0 to 1; errors and slow requests always are.')
+param telemetrySampling string = '0.1'
+
+@description('E-mail address that gets alerts. Empty: alerts are visible in the portal only.')
+param alertEmail string = ''
 
 var tags = {
   'azd-env-name': environmentName
@@ -79,6 +85,8 @@ module app 'app.bicep' = {
     sqlMaxVCores: sqlMaxVCores
     sqlAutoPauseDelay: sqlAutoPauseDelay
     corsOrigins: corsOrigins
+    telemetrySampling: telemetrySampling
+    alertEmail: alertEmail
   }
 }
 

@@ -17,12 +17,13 @@ def _without_comments(path: Path) -> str:
 
 MAIN: Final = _without_comments(INFRA / "main.bicep")
 APP: Final = _without_comments(INFRA / "app.bicep")
+ALERT: Final = _without_comments(INFRA / "alert.bicep")
 HOOK: Final = _without_comments(INFRA / "apply-sql.sh")
 AZURE_YAML: Final = _without_comments(PROJECT / "azure.yaml")
 PARAMETERS: Final[dict[str, dict[str, str]]] = json.loads((INFRA / "main.parameters.json").read_text("utf-8"))[
     "parameters"
 ]
-EVERYTHING: Final = "\n".join((MAIN, APP, HOOK, AZURE_YAML, json.dumps(PARAMETERS)))
+EVERYTHING: Final = "\n".join((MAIN, APP, ALERT, HOOK, AZURE_YAML, json.dumps(PARAMETERS)))
 
 
 def app_settings() -> dict[str, str]:
@@ -36,6 +37,12 @@ def app_settings() -> dict[str, str]:
 def parameters(text: str) -> dict[str, str]:
     """The parameters of a Bicep file, with their defaults as Bicep expressions."""
     return {name: default or "" for name, default in re.findall(r"^param (\w+) \w+(?: = (.+))?$", text, re.MULTILINE)}
+
+
+def modules(text: str) -> dict[str, dict[str, str]]:
+    """The parameters of each module of a Bicep file, as Bicep expressions."""
+    found = re.findall(r"^module (\w+) '[^']+' = \{\n.*?params: \{\n(.*?)\n  \}", text, re.MULTILINE | re.DOTALL)
+    return {name: dict(re.findall(r"^    (\w+): (.+)$", given, re.MULTILINE)) for name, given in found}
 
 
 def default(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import settings
 from tests.infra.template import (
+    ALERT,
     APP,
     AZURE_YAML,
     EVERYTHING,
@@ -19,17 +20,19 @@ from tests.infra.template import (
     PROJECT,
     app_settings,
     default,
+    modules,
     parameters,
 )
 
 
 def test_resources_are_plain_and_of_released_api_versions() -> None:
-    types = re.findall(r"^resource \w+ '([^']+)'", MAIN + APP, re.MULTILINE)
-    assert len(types) > 15
+    types = re.findall(r"^resource \w+ '([^']+)'", MAIN + APP + ALERT, re.MULTILINE)
+    assert len(types) > 17
     for kind in types:
         assert re.fullmatch(r"Microsoft\.\w+(/\w+)+@20\d\d-\d\d-\d\d", kind), kind
-    assert re.findall(r"^module \w+ '([^']+)'", MAIN + APP, re.MULTILINE) == ["app.bicep"]
-    assert not re.search(r"\b(br|ts)[:/]", MAIN + APP)
+    used = re.findall(r"^module \w+ '([^']+)'", MAIN + APP + ALERT, re.MULTILINE)
+    assert used == ["app.bicep", "alert.bicep", "alert.bicep", "alert.bicep"]
+    assert not re.search(r"\b(br|ts)[:/]", MAIN + APP + ALERT)
 
 
 def test_the_plan_is_flex_consumption_with_python_3_13() -> None:
@@ -93,6 +96,9 @@ def test_every_setting_is_one_of_the_app_or_of_the_platform() -> None:
         "OTEL_SERVICE_NAME",
         "OTEL_LOGS_EXPORTER",
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+        "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
+        "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
+        "LIST_ROWS_MAX",  # of the users service
     }
     # Flex Consumption rejects FUNCTIONS_WORKER_RUNTIME: the runtime is configured elsewhere.
     assert set(app_settings()) <= (set(sample) - {"FUNCTIONS_WORKER_RUNTIME"}) | platform
@@ -102,6 +108,7 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
     values = {
         "string(threads)": default("threads"),
         "services": default("services"),
+        "telemetrySampling": default("telemetrySampling"),
         "${sqlServer.name}": "sql-rollbook-x",
         "${environment().suffixes.sqlServerHostname}": ".database.windows.net",
         "${databaseName}": "rollbook",
@@ -117,6 +124,8 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
     assert loaded.services == ("users",)
     assert loaded.threads == 8
     assert (loaded.values["POINTS_ALLOW_FLUSH"], loaded.api_docs, loaded.timers) == ("off", False, True)
+    assert (loaded.telemetry, loaded.telemetry_sampling) == (True, 0.1)
+    assert loaded.values["LIST_ROWS_MAX"] == "200000"
     assert loaded.database_url == (
         "Driver={ODBC Driver 18 for SQL Server};Server=tcp:sql-rollbook-x.database.windows.net,1433;Database=rollbook;"
         "Encrypt=yes;Authentication=ActiveDirectoryMsi;UID=11111111-1111-4111-8111-111111111111"
@@ -125,7 +134,8 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
 
 
 def test_the_site_has_nothing_that_flex_consumption_rejects() -> None:
-    rejected = r"^(FUNCTIONS_|WEBSITE_|SCM_|ENABLE_ORYX|AzureWebJobsStorage$|APPINSIGHTS_)"
+    # Azure CLI's list: excluded_settings of `az functionapp flex-migration`
+    rejected = r"^(FUNCTIONS_(?!REQUEST_BODY_SIZE_LIMIT$)|WEBSITE_|SCM_|ENABLE_ORYX|AzureWebJobsStorage$|APPINSIGHTS_)"
     assert not [name for name in app_settings() if re.search(rejected, name)]
     _, _, text = APP.partition("siteConfig: {")
     assert re.findall(r"^      (\w+):", text, re.MULTILINE)[:5] == [
@@ -149,9 +159,9 @@ def test_azd_sets_every_parameter_with_the_same_default() -> None:
 
 
 def test_the_module_gets_each_of_its_parameters() -> None:
-    given = re.search(r"params: \{\n(.*?)\n  \}", MAIN, re.DOTALL)
-    assert given
-    assert re.findall(r"^    (\w+):", given[1], re.MULTILINE) == list(parameters(APP))
+    assert list(modules(MAIN)["app"]) == list(parameters(APP))
+    for given in modules(APP).values():
+        assert sorted(given) == sorted(parameters(ALERT))
 
 
 def test_the_outputs_include_every_variable_of_the_hook() -> None:

@@ -1,0 +1,92 @@
+"""The limits of the template and of host.json fit the app, its calls and the database."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import pytest
+
+import settings
+from api import SERVICES, load_services
+from tests.infra.template import APP, PROJECT, app_settings, default
+
+HOST: Final[dict[str, Any]] = json.loads((PROJECT / "host.json").read_text("utf-8"))
+MIB: Final = 1 << 20
+WORKERS_PER_VCORE, SESSIONS = 75, 30_000
+"""What a serverless General Purpose database permits: "Resource limits for single databases using the vCore model"."""
+GATEWAY_SECONDS: Final = 230
+"""When Azure's load balancer ends an HTTP request: "Function app time-out duration", functions-scale."""
+STATEMENT_SECONDS: Final = 30
+"""The default of DB_READ_SECONDS, the longer of the two limits of a statement."""
+
+
+def test_the_host_takes_the_largest_body_of_all_services_and_1_mib_more() -> None:
+    endpoints = [endpoint for service in load_services(SERVICES) for endpoint in service.endpoints]
+    limit = app_settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"].strip("'")
+    assert int(limit) == max(endpoint.body_limit for endpoint in endpoints) + MIB
+
+
+def test_running_requests_stay_below_the_workers_of_the_database() -> None:
+    timers = [timer for service in load_services(SERVICES) for timer in service.timers]
+    groups = 1 + len(timers)  # all HTTP functions scale together, each timer by itself
+    threads = int(default("threads"))
+    instances = int(default("maximumInstanceCount")) * groups
+    assert instances * threads <= WORKERS_PER_VCORE * int(default("sqlMaxVCores"))
+    assert instances * 2 * threads <= SESSIONS  # a pool for reads and one for transactions
+    for name in ("instanceMemoryMB", "maximumInstanceCount"):
+        assert f"{name}: {name}\n" in APP
+
+
+def test_a_function_may_run_longer_than_any_call_and_not_for_half_an_hour() -> None:
+    hours, minutes, seconds = map(int, HOST["functionTimeout"].split(":"))
+    limit = hours * 3600 + minutes * 60 + seconds
+    (retries,) = re.findall(r'number\("DB_RETRY_SECONDS", .*most=(\d+)\)', (PROJECT / "settings.py").read_text("utf-8"))
+    longest = int(retries) + STATEMENT_SECONDS + 5
+    assert settings.Settings.db_retry_seconds < GATEWAY_SECONDS
+    assert max(longest, GATEWAY_SECONDS) < limit <= 300
+
+
+# ---- what the host logs and sends
+
+
+def _is_logged(category: str, level: str) -> bool:
+    """Whether host.json lets a log line pass, by the rules of .NET: the longest matching category decides.
+
+    dotnet/runtime, Microsoft.Extensions.Logging, LoggerRuleSelector.
+    """
+    levels = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
+    matching = [""]
+    for rule in HOST["logging"]["logLevel"]:
+        prefix, _, suffix = rule.partition("*")
+        if category.startswith(prefix) and category.endswith(suffix):
+            matching.append(rule)
+    least = {"": "Information", **HOST["logging"]["logLevel"]}[max(matching, key=len)]
+    return levels.index(level) >= levels.index(least)
+
+
+@pytest.mark.parametrize(
+    ("category", "level", "logged"),
+    [
+        ("Function.create_user", "Information", False),  # Executing, Executed
+        ("Function.create_user", "Error", True),
+        ("Function.create_user.User", "Information", True),  # the app's own lines
+        ("Host.Results", "Information", True),  # the requests of Application Insights
+        ("Host.Startup", "Information", True),
+    ],
+)
+def test_of_each_call_the_host_logs_the_line_of_the_app_only(category: str, level: str, logged: bool) -> None:
+    assert _is_logged(category, level) is logged
+
+
+def test_the_host_samples_neither_requests_nor_log_lines() -> None:
+    sampling = HOST["logging"]["applicationInsights"]["samplingSettings"]
+    assert set(sampling["excludedTypes"].split(";")) == {"Request", "Trace"}
+
+
+def test_the_host_sends_security_headers_with_every_response() -> None:
+    http = HOST["extensions"]["http"]
+    assert http["customHeaders"] == {"X-Content-Type-Options": "nosniff"}
+    # A TimeSpan: days. HSTS without isEnabled has no effect (azure-functions-host: HstsConfigurationMiddleware).
+    assert http["hsts"] == {"isEnabled": True, "maxAge": "365"}
