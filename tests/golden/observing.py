@@ -274,6 +274,4 @@ def attributes(values: Mapping[str, Any] | None) -> dict[str, Any]:
         name: re.sub(_UUID, "<id>", value) if isinstance(value, str) else value
         for name, value in (values or {}).items()
     }
-    if "db.query.text" in masked:
-        masked["db.query.text"] = "<statement>"
     return dict(sorted(masked.items()))
