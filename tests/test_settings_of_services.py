@@ -139,7 +139,7 @@ def names_in(path: Path) -> Iterator[str]:
     """The names of settings that a file reads or declares: constants in calls of `switch`, `values.get` and such."""
     for call in (node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)):
         match call.func:
-            case ast.Name(id="switch" | "number" | "text" | "_switch" | "_number"):
+            case ast.Name(id="switch" | "number" | "fraction" | "text" | "_switch" | "_number"):
                 pass
             case ast.Attribute(value=ast.Name(id="values" | "environment") | ast.Attribute(attr="environ"), attr="get"):
                 pass
