@@ -134,7 +134,9 @@ def _settings() -> set[str]:
     for path in (PROJECT / "settings.py", *(PROJECT / "api").rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        declarations = [call for call in calls if getattr(call.func, "id", "") in ("switch", "number", "fraction", "text")]
+        declarations = [
+            call for call in calls if getattr(call.func, "id", "") in ("switch", "number", "fraction", "text")
+        ]
         for node in [tree] if path.name == "settings.py" else declarations:
             strings = [str(child.value) for child in ast.walk(node) if isinstance(child, ast.Constant)]
             names |= {name for name in strings if re.fullmatch(r"[A-Z][A-Z_]{2,}|AzureWebJobsStorage\w*", name)}
