@@ -20,7 +20,7 @@ from api.http.auth import Anonymous
 from api.http.requests import OPTIONAL, Request
 from api.http.responses import Response
 from api.http.service import Service
-from persistence.database.errors import UnavailableError
+from persistence.database.errors import DatabaseLoginError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.migrations.state import SchemaState, migration_branches, schema_state
 from settings import Settings
@@ -95,6 +95,8 @@ def _alive() -> Health:
 
 def _database_health(settings: Settings) -> Response:
     probe = _probe_database(settings)
+    if probe is not None and isinstance(probe.error, DatabaseLoginError):
+        raise DatabaseLoginError from probe.error.__cause__
     if probe is None or probe.error is not None:
         raise UnavailableError from (probe and probe.error)
     if probe.schema == "outdated":

@@ -1,8 +1,9 @@
 """The tables of the points ledger, and their statements.
 
 Every write begins with `adjust_grand_total`. Its row is the ledger's lock, held until the transaction ends: rows that
-are read afterwards cannot change, and every total keeps its bounds. Writers serialize on this one row, because each
-writer changes the grand total and a spend may take points from every payer.
+are read afterwards cannot change, every total keeps its bounds, and no payer is deleted before a row refers to it (so
+a violated foreign key is a defect). Writers serialize on this one row, because each writer changes the grand total and
+a spend may take points from every payer.
 """
 
 from __future__ import annotations

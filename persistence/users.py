@@ -151,10 +151,11 @@ _INSERT_UNDER_MANAGER = insert(USERS).from_select(
 def insert_user(connection: Connection, user: UserRecord) -> bool:
     """Stores the first version of a user. Returns False, and stores nothing, for an unknown or inactive manager.
 
-    Raises `MobNumTakenError` if an active user has the `mob_num`.
+    Raises `MobNumTakenError` if an active user has the `mob_num`, and `LostRaceError` if the manager was just deleted.
     """
-    statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
-    with raise_on_duplicate_key(MobNumTakenError()):
+    has_manager = user["manager_id"] is not None
+    statement = _INSERT_UNDER_MANAGER if has_manager else _INSERT
+    with raise_on_duplicate_key(MobNumTakenError(), foreign_key=has_manager):
         values = {name: value for name, value in user.items() if value is not None}
         return connection.execute(statement, {**values, "version": 1}).rowcount == 1
 
@@ -322,12 +323,13 @@ def load_for_update(
 def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:
     """Writes `plan` with the timestamp `now`.
 
-    Raises `MobNumTakenError` if another active user has the `mob_num`, `LostRaceError` if a row changed after loading.
+    Raises `MobNumTakenError` if another active user has the `mob_num`, `LostRaceError` if a row changed after loading
+    or the new manager was deleted. Managers of stored users cannot be deleted.
     """
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}
     taken = MobNumTakenError() if "mob_num" in changes else LostRaceError()
-    with raise_on_duplicate_key(taken):
+    with raise_on_duplicate_key(taken, foreign_key="manager_id" in changes):
         if plan.in_place:
             _write(connection, _set_in_place(keys), plan.in_place, new)
         if plan.superseded:

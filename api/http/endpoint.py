@@ -34,9 +34,9 @@ from api.http.responses import Response, http_response
 from api.http.service import Endpoint, Tick, Timer, parameters
 from domain.errors import RollbookError
 from persistence.database.connections import Connection, reading, transaction
-from persistence.database.errors import error_code
+from persistence.database.errors import error_code, problem_code
 from persistence.database.idempotency import Key
-from persistence.database.retries import retry_budget, run_with_retries
+from persistence.database.retries import retry_budget, run_with_retries, take_retry_cause
 
 logger = logging.getLogger("rollbook")
 
@@ -103,6 +103,7 @@ def _named(invoke: Callable[..., Any], declared: Endpoint | Timer) -> Callable[.
 
 def _invoke(function: str, context: func.Context, run: Callable[[], Response], find: Locate) -> Outcome:
     started = time.perf_counter_ns()
+    take_retry_cause()  # of what ran on this thread outside a call
     respond = partial(_respond, function, context.invocation_id, run, find)
     outcome = respond() if _observer is None else _observe(_observer, function, context, respond)
     _log_call(function, outcome[0].status_code, outcome[1], started, context.invocation_id)
@@ -132,8 +133,7 @@ def _respond_or_reject(invocation_id: str, run: Callable[[], Response], find: Lo
     except RollbookError as error:
         if status_of(type(error)) == 500:
             raise
-        code = ":".join(filter(None, (error.code, error_code(error.__cause__))))
-        return _problem_response(error, invocation_id, find), code
+        return _problem_response(error, invocation_id, find), problem_code(error)
 
 
 def _problem_response(error: RollbookError, invocation_id: str, find: Locate) -> func.HttpResponse:
@@ -260,7 +260,11 @@ def _call(function: Callable[..., Any], given: Mapping[str, Any], connection: Co
 def _log_call(function: str, status: int, code: str, started: int, invocation_id: str) -> None:
     milliseconds = (time.perf_counter_ns() - started) / 1e6
     outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
-    logger.info("%s %s %d %.1f ms %s %s", function, outcome, status, milliseconds, invocation_id, code)
+    cause = take_retry_cause()
+    level = logging.ERROR if status >= 500 else logging.WARNING if cause else logging.INFO
+    if cause and cause != code:
+        code = f"{code} {cause}".lstrip()
+    logger.log(level, "%s %s %d %.1f ms %s %s", function, outcome, status, milliseconds, invocation_id, code)
 
 
 def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> None:

@@ -32,7 +32,13 @@ from api.http.responses import JSON, Response, Returns
 from api.http.schemas import Schemas, content_schemas, is_required
 from api.http.service import Endpoint
 from domain.errors import RollbookError
-from persistence.database.errors import DatabaseLoginError, LostRaceError, OutcomeUnknownError, UnavailableError
+from persistence.database.errors import (
+    DatabaseLoginError,
+    LostRaceError,
+    OutcomeUnknownError,
+    StatementTimeoutError,
+    UnavailableError,
+)
 
 _INTRODUCTION: Final = """\
 JSON in, JSON out. Every call is atomic. An error is a problem (RFC 9457): its `type` ends in a stable code, and \
@@ -180,6 +186,8 @@ def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
     if endpoint.writes or endpoint.before_writes:
         errors.append(OutcomeUnknownError)
     errors += [LostRaceError, InternalError, UnavailableError, DatabaseLoginError]
+    if endpoint.writes is not True or endpoint.before is not None or endpoint.auth.reads_database:
+        errors.append(StatementTimeoutError)  # a read in autocommit
     if endpoint.form is not None:
         errors += [BodyNotFormError, BodyInvalidError, LengthRequiredError, TooLargeError]
     elif endpoint.body is not None:

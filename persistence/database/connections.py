@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from persistence.database import retries
 from persistence.database.connection_string import login_keywords, parse_database_url
-from persistence.database.errors import UnavailableError, error_code, translate_driver_errors
+from persistence.database.errors import UnavailableError, error_code, raise_on_read_timeout, translate_driver_errors
 from persistence.database.sqlite import SqliteDatabase
 from persistence.database.sqlserver import DEFAULT_LIMITS, Limits, SqlServerDatabase, create_engines
 from settings import Settings, SettingsError
@@ -90,9 +90,10 @@ def is_embedded() -> bool:
 def reading() -> Iterator[Connection]:
     """Yields a connection in autocommit, for a single reading statement without BEGIN and COMMIT.
 
-    Raises `UnavailableError` if the database cannot be read, or its subclass `TransientError` if a retry may succeed.
+    Raises `UnavailableError` if the database cannot be read, its subclass `TransientError` if a retry may succeed, and
+    its subclass `StatementTimeoutError` if the statement runs into its time limit.
     """
-    with translate_driver_errors(), _connected().reading() as connection:
+    with translate_driver_errors(), _connected().reading() as connection, raise_on_read_timeout():
         yield connection
 
 
@@ -101,7 +102,8 @@ def transaction() -> Iterator[Connection]:
     """Yields a connection inside a transaction: committed when the block ends, rolled back when it raises.
 
     Raises `LostRaceError` if a concurrent transaction was first, `UnavailableError` or `TransientError` if the database
-    cannot be written, and `OutcomeUnknownError` if the connection is lost during the commit.
+    cannot be written (nothing was committed, also if a statement ran into its time limit), and `OutcomeUnknownError` if
+    the connection is lost during the commit.
     """
     with translate_driver_errors(), _connected().transaction() as connection:
         yield connection

@@ -34,10 +34,17 @@ class UnavailableError(RollbookError):
 
 
 class DatabaseLoginError(UnavailableError):
-    """The app gets no access token to log in to the database."""
+    """The server or the driver rejects the login, or there is no access token for it. It is never retried."""
 
     code = "database-login"
     detail = "The app cannot log in to its database."
+
+
+class StatementTimeoutError(UnavailableError):
+    """A reading statement ran into its time limit. It is never retried, because it would run into it again."""
+
+    code = "statement-timeout"
+    detail = "The statement took too long. Request fewer records with `limit`."
 
 
 class TransientError(UnavailableError):
@@ -55,31 +62,68 @@ class OutcomeUnknownError(UnavailableError):
 
 
 DUPLICATE_KEY_ERRORS: Final = frozenset({"2601", "2627", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
-CONFLICT_ERRORS: Final = frozenset(
-    {
-        "1205",  # deadlock victim
-        "3960",  # snapshot isolation: update conflict
-        "547",  # foreign key: the row that was just read is gone
-        "SQLITE_CONSTRAINT_FOREIGNKEY",
-    }
-)
-TRANSIENT_ERRORS: Final = frozenset({
-    "1105", "9002", "40544",  # out of space
-    "615", "3906", "10922", "40143", "40540",  # failover
-    "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
+FOREIGN_KEY_ERRORS: Final = frozenset({"547", "SQLITE_CONSTRAINT_FOREIGNKEY"})
+"""547 is also SQL Server's number for a violated CHECK: `raise_on_duplicate_key` knows which of them is possible."""
+CONFLICT_ERRORS: Final = frozenset({
+    "1205",  # deadlock victim
+    "3960",  # snapshot isolation: update conflict
 })  # fmt: skip
-KEEP_POOL_ERRORS: Final = frozenset({"10928", "10929", "40501", "49918", "49919", "49920", "HYT00"})
-"""Throttling, or one statement that timed out: the pool's other connections are still good."""
+
+# EF Core's list, in its order, with much that no statement of this app can cause: github.com/dotnet/efcore (88a162b),
+# src/EFCore.SqlServer/Storage/Internal/SqlServerTransientExceptionDetector.cs. Left out: 1205 and 3960, which are lost
+# races here; 11001, 997, 233, 203, 121, 64 and 20, which SqlClient takes from the operating system (ODBC
+# reports such errors with a SQLSTATE of CONNECTION_SQLSTATES); and -2, SqlClient's time-out, which EF Core leaves out
+# too (ODBC: HYT00).
+_EF_CORE_ERRORS: Final = frozenset({
+    "49983", "49977", "49920", "49919", "49918", "49802", "49510", "47139", "47137", "47132", "45547", "45319", "45182",
+    "45179", "45161", "45157", "45156", "45153", "42109", "42108", "42029", "41840", "41839", "41823", "41701", "41700",
+    "41640", "41619", "41614", "41383", "41339", "41325", "41305", "41302", "41301", "40938", "40918", "40903", "40890",
+    "40675", "40671", "40648", "40642", "40623", "40613", "40540", "40501", "40197", "40189", "40143", "40106", "39152",
+    "39151", "39110", "39108", "39025", "37327", "37202", "35293", "35256", "35218", "35216", "33123", "30085", "30080",
+    "25740", "25738", "25003", "22984", "22760", "22759", "22758", "22754", "22498", "22493", "22491", "22430", "22427",
+    "22358", "22355", "22353", "22335", "22226", "22225", "21503", "20041", "19494", "19416", "19413", "18858", "18401",
+    "17889", "17197", "17067", "17066", "17065", "16555", "16554", "16528", "14906", "14868", "14817", "14355", "11539",
+    "10936", "10930", "10929", "10928", "10922", "10060", "10054", "10053", "9985", "9515", "9020", "8651", "8645",
+    "8628", "7951", "6292", "5529", "5280", "4221", "3980", "4184", "4117", "4060", "3966", "3957", "3953", "3950",
+    "3948", "3947", "3941", "3935", "3635", "3429", "2816", "2021", "1807", "1535", "1534", "1533", "1532", "1438",
+    "1421", "1413", "1404", "1232", "1222", "1221", "1216", "1215", "1204", "1203", "988", "982", "952", "941", "927",
+    "926", "921", "669", "617", "615", "601", "539",
+})  # fmt: skip
+TRANSIENT_ERRORS: Final = _EF_CORE_ERRORS | {
+    "1105", "9002", "40544",  # out of space
+    "701",  # out of memory
+    "3906",  # the database became read-only: a failover
+    # Azure SQL ended the session: long transaction, many locks, tempdb, log, memory.
+    "40549", "40550", "40551", "40552", "40553",
+}  # fmt: skip
+_MOVED_ERRORS: Final = frozenset({
+    "615", "921", "926", "927", "941", "952", "982", "988", "3906", "3948", "4060", "4221", "10053", "10054", "10060",
+    "10922", "18401", "22430", "40143", "40197", "40540", "40613", "49802",
+})  # fmt: skip
+"""The database restarts, fails over or is paused, or the network failed: other connections are lost, too."""
+KEEP_POOL_ERRORS: Final = (TRANSIENT_ERRORS - _MOVED_ERRORS) | {"HYT00"}
+"""Throttling, a lack of resources, or one statement that timed out: the pool's other connections are still good."""
 
 # 08 and IMC: no connection, or a lost one; HYT00 and HYT01: timeout.
 CONNECTION_SQLSTATES: Final = ("08", "IMC", "HYT")
+# Rejected logins that have another SQLSTATE than LOGIN_SQLSTATES, or may have one: user (916, 4064, 18…), server name
+# (40531, 40532), firewall (40615), virtual network (40914), TLS version (47072), private endpoints only (47073).
+# 4060 and 18401 are retried, because failovers cause them.
+LOGIN_ERRORS: Final = frozenset({
+    "916", "4064", "18452", "18456", "18470", "18486", "18487", "18488", "40531", "40532", "40615", "40914", "47072",
+    "47073",
+})  # fmt: skip
+# 28000: invalid authorization; FA…: the driver got no token of Microsoft Entra.
+LOGIN_SQLSTATES: Final = ("28000", "FA")
 # SQLite has no specific code; for a constant statement a missing table is the only cause.
 MISSING_TABLE_ERRORS: Final = frozenset({"208", "SQLITE_ERROR"})
 SQLITE_UNAVAILABLE: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 
-_KNOWN_NUMBERS = DUPLICATE_KEY_ERRORS | CONFLICT_ERRORS | TRANSIENT_ERRORS
+_KNOWN_NUMBERS = DUPLICATE_KEY_ERRORS | FOREIGN_KEY_ERRORS | CONFLICT_ERRORS | TRANSIENT_ERRORS
 # SQL Server prints its number after each of its messages: "… (18456) (SQLDriverConnect); [28000] … (4060)".
 _SQL_SERVER_NUMBERS = re.compile(r"\((\d{1,5})\)(?= \(SQL|; \[|$)")
+# pyodbc's own text (errors.cpp) for a call that failed without a diagnostic record: the network went silent.
+_NO_DIAGNOSTIC: Final = ("HY000", "The driver did not supply an error!")
 
 
 def classify(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | UnavailableError] | None:
@@ -89,8 +133,10 @@ def classify(error: DBAPIError | sqlite3.Error) -> type[LostRaceError | Unavaila
         return LostRaceError
     if code.startswith(SQLITE_UNAVAILABLE):
         return UnavailableError
-    if code in TRANSIENT_ERRORS or code.startswith(CONNECTION_SQLSTATES):
+    if code in TRANSIENT_ERRORS or code.startswith(CONNECTION_SQLSTATES) or _odbc_error(error) == _NO_DIAGNOSTIC:
         return TransientError
+    if code in LOGIN_ERRORS or _odbc_error(error)[0].startswith(LOGIN_SQLSTATES):
+        return DatabaseLoginError
     return TransientError if getattr(error, "connection_invalidated", False) else None
 
 
@@ -110,35 +156,65 @@ def error_code(error: BaseException | None) -> str:
     """Returns the driver's code: SQLite's error name, SQL Server's number or SQLSTATE, or an empty string."""
     if not isinstance(error, DBAPIError | sqlite3.Error):
         return ""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if name := getattr(original, "sqlite_errorname", ""):
+    if name := getattr(_original(error), "sqlite_errorname", ""):
         return str(name)
-    state, text = [*map(str, getattr(original, "args", ())), "", ""][:2]
-    if not re.fullmatch(r"[0-9A-Z]{5}", state):  # not an ODBC error, which begins with a SQLSTATE
-        return ""
-    if state.startswith(CONNECTION_SQLSTATES):  # its number is the operating system's, or 0
-        return state
-    numbers: list[str] = _SQL_SERVER_NUMBERS.findall(text)
-    return next((number for number in numbers if number in _KNOWN_NUMBERS), numbers[0] if numbers else state)
+    state, text = _odbc_error(error)
+    numbers = [number for number in _SQL_SERVER_NUMBERS.findall(text) if number != "0"]
+    login_error = next((number for number in numbers if number in LOGIN_ERRORS), "")
+    if state.startswith(CONNECTION_SQLSTATES):  # any other number is the operating system's
+        return login_error or state
+    known = next((number for number in numbers if number in _KNOWN_NUMBERS), "")
+    return known or login_error or (numbers[0] if numbers else state)
+
+
+def _odbc_error(error: DBAPIError | sqlite3.Error) -> tuple[str, str]:
+    """Returns SQLSTATE and text of an error of ODBC, and two empty strings for any other error."""
+    state, text = [*map(str, getattr(_original(error), "args", ())), "", ""][:2]
+    return (state, text) if re.fullmatch(r"[0-9A-Z]{5}", state) else ("", "")
+
+
+def _original(error: DBAPIError | sqlite3.Error) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def problem_code(error: RollbookError) -> str:
+    """Returns the code of an error for the log: with the code of the driver's error that caused it, if there is one."""
+    return ":".join(filter(None, (error.code, error_code(error.__cause__))))
 
 
 @contextmanager
-def raise_on_duplicate_key(error: RollbookError) -> Iterator[None]:
+def raise_on_duplicate_key(error: RollbookError, *, foreign_key: bool = False) -> Iterator[None]:
     """Raises `error` if a statement of the block violates a unique key.
 
-    Other violated constraints raise SQLAlchemy's `IntegrityError`, which `translate_driver_errors` handles.
+    With `foreign_key`, for a block that refers to a row of another table: raises `LostRaceError` if that row is gone.
+    Without it a violated foreign key is a defect, like a violated CHECK, which has the same number on SQL Server. Other
+    violated constraints raise SQLAlchemy's `IntegrityError`, which `translate_driver_errors` handles.
     """
     try:
         yield
     except IntegrityError as violation:
-        if error_code(violation) in DUPLICATE_KEY_ERRORS:
+        code = error_code(violation)
+        if code in DUPLICATE_KEY_ERRORS:
             raise error from None  # SQL Server's message contains the key
+        if foreign_key and code in FOREIGN_KEY_ERRORS:
+            raise LostRaceError from violation
+        raise
+
+
+@contextmanager
+def raise_on_read_timeout() -> Iterator[None]:
+    """Raises `StatementTimeoutError` if a statement of the block runs into its time limit. A login is no statement."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error_code(error) == "HYT00":
+            raise StatementTimeoutError from error
         raise
 
 
 @contextmanager
 def translate_driver_errors() -> Iterator[None]:
-    """Raises `LostRaceError`, `UnavailableError` or `TransientError` instead of driver errors of these kinds.
+    """Raises `LostRaceError`, `UnavailableError` or a subclass of it instead of driver errors of these kinds.
 
     Any other error passes unchanged.
     """

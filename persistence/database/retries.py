@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from domain.errors import RollbookError
-from persistence.database.errors import LostRaceError, TransientError, error_code
+from persistence.database.errors import LostRaceError, TransientError, error_code, problem_code
 
 T = TypeVar("T")
 
@@ -24,10 +24,14 @@ DEFAULT_BUDGET_SECONDS: Final = 20
 
 
 class _Call(threading.local):
-    """The current call of the thread: its deadline (`time.monotonic()`) and its number of lost races."""
+    """The current call of the thread: its deadline (`time.monotonic()`), and its number of lost races.
+
+    `retry_cause` stays until it is taken: nested calls and their outer call share it.
+    """
 
     deadline = math.inf
     lost_races = 0
+    retry_cause = ""
 
 
 _call = _Call()
@@ -45,6 +49,12 @@ def set_retry_observer(observer: Callable[[str], None] | None) -> None:
     """Sets the hook that is called with the code of the cause before each retry; None removes it."""
     global _observer
     _observer = observer
+
+
+def take_retry_cause() -> str:
+    """Returns the code of what caused the thread's last retry, and forgets it; empty without a retry since then."""
+    cause, _call.retry_cause = _call.retry_cause, ""
+    return cause
 
 
 def remaining_seconds() -> float:
@@ -92,8 +102,10 @@ def run_with_retries(work: Callable[[], T]) -> T:
 
 
 def _notify_retry(error: BaseException | None) -> None:
-    if _observer is not None and isinstance(error, RollbookError):
-        _observer(error_code(error.__cause__) or error.code)
+    if isinstance(error, RollbookError):
+        _call.retry_cause = problem_code(error)
+        if _observer is not None:
+            _observer(error_code(error.__cause__) or error.code)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -16,6 +16,7 @@ from persistence.database import connections
 
 NUMBERS: Final = [
     "40613", "40197", "40501", "49918", "49919", "49920", "4060", "4221", "10928", "10929", "10053", "10054", "10060",
+    "18401", "701", "40549", "40550", "40551", "40552", "40553", "10936", "8645",
 ]  # fmt: skip
 """Transient errors of SQL Server."""
 
@@ -23,8 +24,24 @@ STATES: Final = ["08001", "08S01", "HYT00", "IMC06"]
 """SQLSTATEs of lost connections and timeouts."""
 
 
-def fault(code: str) -> sqlite3.OperationalError:
+NO_DIAGNOSTIC: Final = "HY000"
+"""The SQLSTATE of pyodbc's error for a call that failed without a diagnostic record."""
+
+CONSTRAINT: Final = "547"
+"""A violated foreign key or CHECK."""
+
+_LOGIN_STATES: Final = {"18456": "28000", "18463": "28000", "FA004": "FA004", "916": "08004", "40615": "42000"}
+
+
+def fault(code: str) -> sqlite3.Error:
     """An error as pyodbc raises it: SQLSTATE, then a message with the server's number."""
+    if code == NO_DIAGNOSTIC:
+        return sqlite3.DatabaseError("HY000", "The driver did not supply an error!")
+    if code == CONSTRAINT:
+        return sqlite3.IntegrityError("23000", "[23000] [Microsoft][SQL Server]Conflict. (547) (SQLExecDirectW)")
+    if state := _LOGIN_STATES.get(code):
+        number = code if code.isdigit() else "0"
+        return sqlite3.OperationalError(state, f"[{state}] [Microsoft][SQL Server]Login. ({number}) (SQLDriverConnect)")
     if code in STATES:
         return sqlite3.OperationalError(code, f"[{code}] [Microsoft][ODBC Driver 18 for SQL Server]Lost (0) (SQLExec)")
     state = "40001" if code == "1205" else "42000"
@@ -36,7 +53,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[str]] = {
-            place: [] for place in ("connect", "execute", "fetch", "commit", "committed", "rollback")
+            place: [] for place in ("connect", "execute", "write", "fetch", "commit", "committed", "rollback")
         }
         self.logins = 0
 
@@ -52,6 +69,8 @@ class _Cursor(sqlite3.Cursor):
 
     def execute(self, *arguments: Any) -> _Cursor:
         self.connection.faults.meet("execute")  # type: ignore[attr-defined]
+        if self.connection.faults.waiting["write"] and not arguments[0].startswith(("SELECT", "PRAGMA")):  # type: ignore[attr-defined]
+            self.connection.faults.meet("write")  # type: ignore[attr-defined]
         super().execute(*arguments)
         return self
 

@@ -110,7 +110,7 @@ def test_a_database_that_cannot_be_reached_is_a_503(
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [("18456", "database-unavailable"), ("40613", "database-unavailable"), ("208", "schema-outdated")],
+    [("18456", "database-login"), ("40613", "database-unavailable"), ("208", "schema-outdated")],
 )
 def test_any_error_of_the_server_is_a_503_from_one_probe(
     api: Any, server: UnreliableServer, problem_of: Any, number: str, code: str

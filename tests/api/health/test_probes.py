@@ -173,7 +173,7 @@ def test_the_first_two_probes_are_right_and_a_third_does_not_wait(
         if up:
             assert response.json()["database"] == "reachable"
         else:
-            assert problem_of(response) == "database-unavailable"
+            assert problem_of(response) == "database-login"
     assert server.logins == 1
 
 
@@ -192,8 +192,8 @@ def test_a_hanging_probe_serves_the_previous_result_within_its_budget(
     response, waiting = probe.call_twice()
     assert problem_of(response) == "database-unavailable"
     server.released.set()
-    assert problem_of(probe.probe.result(30)) == "database-unavailable"
-    assert problem_of(waiting.result(30)) == "database-unavailable"
+    assert problem_of(probe.probe.result(30)) == "database-login"
+    assert problem_of(waiting.result(30)) == "database-login"
 
 
 def test_a_probe_that_raises_leaves_the_lock_and_no_old_result(

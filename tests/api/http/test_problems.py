@@ -27,7 +27,13 @@ from api.http.problems import (
 )
 from api.http.responses import Response
 from domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, RollbookError, Violation
-from persistence.database.errors import DatabaseLoginError, LostRaceError, OutcomeUnknownError, UnavailableError
+from persistence.database.errors import (
+    DatabaseLoginError,
+    LostRaceError,
+    OutcomeUnknownError,
+    StatementTimeoutError,
+    UnavailableError,
+)
 from tests.conformance import subclasses
 from tests.support.endpoints import Call, serve
 
@@ -63,6 +69,7 @@ KINDS: Final = [
     (UnavailableError, 503),
     (DatabaseLoginError, 503),
     (OutcomeUnknownError, 503),
+    (StatementTimeoutError, 503),
 ]
 
 

@@ -58,8 +58,10 @@ def test_a_timer_writes_in_a_transaction_that_is_retried(
     with caplog.at_level(logging.INFO, logger="rollbook"):
         timers(tmp_path)["toy_nightly"](timer=Request(past_due=True), context=Context())
     assert notes() == ["past due: True"]
-    (line,) = caplog.messages
-    assert line.startswith("toy_nightly ok 200 ")
+    (line,) = caplog.records
+    assert line.getMessage().startswith("toy_nightly ok 200 ")
+    assert line.getMessage().endswith(" lost-race")
+    assert line.levelno == logging.WARNING
 
 
 def test_a_failing_timer_is_logged_and_reported_without_its_text(

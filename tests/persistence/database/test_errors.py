@@ -43,6 +43,8 @@ def _driver_error(kind: type[DBAPIError], state: str, message: str) -> DBAPIErro
             "4060",
         ),
         (_driver_error(OperationalError, "28000", "[28000] failed (18456) (SQLDriverConnect)"), "18456"),
+        (_driver_error(OperationalError, "FA004", "[FA004] no token (0) (SQLDriverConnect)"), "FA004"),
+        (_driver_error(OperationalError, "08004", "[08004] no access (916) (SQLDriverConnect)"), "916"),
         (_driver_error(OperationalError, "08S01", "[08S01] [Microsoft] Communication link failure"), "08S01"),
         (_driver_error(OperationalError, "HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)"), "HYT00"),
         (ValueError("2601) (SQL"), ""),
@@ -58,7 +60,11 @@ def test_an_error_has_the_code_of_its_driver(error: Exception, expected: str) ->
     [
         ("40001", "[40001] Transaction was deadlocked (1205) (SQLExecDirectW)", LostRaceError),
         ("23000", "[23000] Cannot insert duplicate key (2601) (SQLExecDirectW)", LostRaceError),
-        ("23000", "[23000] The INSERT conflicted with the FOREIGN KEY (547) (SQLExecDirectW)", LostRaceError),
+        ("23000", "[23000] The INSERT conflicted with the CHECK (547) (SQLExecDirectW)", OperationalError),
+        ("28000", "[28000] Login failed. (18456) (SQLDriverConnect); [28000] upgrade (18401)", TransientError),
+        ("HY000", "The driver did not supply an error!", TransientError),
+        ("HY000", "[HY000] Another error (0) (SQLExecDirectW)", OperationalError),
+        ("HYT00", "[HYT00] Query timeout expired (0) (SQLExecDirectW)", TransientError),
         ("08001", "[08001] Client unable to establish connection", TransientError),
         ("08S01", "[08S01] TCP Provider: Error code 0x68 (104) (SQLExecDirectW)", TransientError),
         ("HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)", TransientError),
@@ -84,12 +90,27 @@ def test_a_connection_lost_in_its_initial_queries_is_transient() -> None:
         raise ResourceClosedError
 
 
-def test_a_foreign_key_that_is_gone_is_a_lost_race(database_file: Path) -> None:
+@pytest.mark.parametrize(
+    ("manager_id", "mob_num", "foreign_key", "kind"),
+    [
+        ("nobody", "9876543210", True, LostRaceError),
+        ("nobody", "9876543210", False, IntegrityError),
+        (None, "XXXXXX3210", True, IntegrityError),  # a CHECK
+    ],
+)
+def test_a_foreign_key_is_a_lost_race_where_a_block_expects_one(
+    database_file: Path, manager_id: str | None, mob_num: str, foreign_key: bool, kind: type[Exception]
+) -> None:
     assert database_file.exists()
-    with pytest.raises(LostRaceError), transaction() as connection:
+    with (
+        pytest.raises(kind),
+        transaction() as connection,
+        raise_on_duplicate_key(LostRaceError(), foreign_key=foreign_key),
+    ):
         connection.exec_driver_sql(
             "INSERT INTO users (user_id, version, manager_id, full_name, mob_num, pan_num, created_at, is_active) "
-            "VALUES ('1', 1, 'nobody', 'x', '9876543210', 'ABCPE1234F', '2026', 1)"
+            "VALUES ('1', 1, ?, 'x', ?, 'ABCPE1234F', '2026', 1)",
+            (manager_id, mob_num),
         )
 
 
