@@ -37,7 +37,7 @@ from sqlmodel import Field, SQLModel
 
 from domain.users.errors import MobNumTakenError
 from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord
-from persistence.database.clauses import for_update, in_json_array, limit_rows
+from persistence.database.clauses import count_rows, for_update, in_json_array, limit_rows
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.types import RowId, UtcText, UuidText
 
@@ -153,9 +153,8 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
 
     Raises `MobNumTakenError` if an active user has the `mob_num`, and `LostRaceError` if the manager was just deleted.
     """
-    has_manager = user["manager_id"] is not None
-    statement = _INSERT_UNDER_MANAGER if has_manager else _INSERT
-    with raise_on_duplicate_key(MobNumTakenError(), foreign_key=has_manager):
+    statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
+    with raise_on_duplicate_key(MobNumTakenError(), foreign_key=statement is _INSERT_UNDER_MANAGER):
         values = {name: value for name, value in user.items() if value is not None}
         return connection.execute(statement, {**values, "version": 1}).rowcount == 1
 
@@ -191,6 +190,22 @@ def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRe
             yield _records(rows)
         if len(rows) < FETCH_SIZE:  # another fetch, which finds nothing, would add a tenth to a lookup
             return
+
+
+def has_more_records(connection: Connection, filters: Filters, most: int) -> bool:
+    """Returns whether more than `most` records match, by a count that ends there; False for the records of one user."""
+    if filters.user_id is not None or filters.mob_num is not None:
+        return False
+    statement = _count_statement(filters.manager_id is not None, filters.is_active)
+    return bool(connection.execute(statement, {**filters._asdict(), "row_limit": most + 1}).scalar_one() > most)
+
+
+@functools.cache
+def _count_statement(has_manager: bool, is_active: bool | None) -> Executable:
+    conditions = [USERS.c.manager_id == bindparam("manager_id")] if has_manager else []
+    if is_active is not None:
+        conditions.append(_CURRENT if is_active else _SUPERSEDED)
+    return count_rows(select(USERS.c.id).where(*conditions))
 
 
 def list_page(
@@ -324,7 +339,7 @@ def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, n
     """Writes `plan` with the timestamp `now`.
 
     Raises `MobNumTakenError` if another active user has the `mob_num`, `LostRaceError` if a row changed after loading
-    or the new manager was deleted. Managers of stored users cannot be deleted.
+    or the new manager was deleted.
     """
     keys = frozenset(changes)
     new = {f"new_{key}": value for key, value in changes.items()} | {"now": now}

@@ -18,7 +18,7 @@ from domain.timestamps import format_timestamp
 from domain.users import errors, fields
 from domain.users.versions import Changes, UserRecord, UuidText, require_bulk_keys
 from persistence.users import Position
-from settings import switch
+from settings import number, switch
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class UsersSettings:
     """The settings of the users service."""
 
     pan_holder_check: bool = switch("PAN_HOLDER_CHECK", default=True)
+    list_rows_max: int = number("LIST_ROWS_MAX", default=0, least=0, most=999_999_999)  # 0: no maximum
 
 
 class CursorInvalidError(InvalidError):
@@ -33,6 +34,14 @@ class CursorInvalidError(InvalidError):
 
     code = "cursor-invalid"
     detail = "Not a valid cursor; use the `next_cursor` of a previous response."
+
+
+class LimitRequiredError(InvalidError):
+    """More records match than a response without `limit` may have."""
+
+    code = "limit-required"
+    detail = "Too many records match for one response; request pages with `limit`."
+    fields = ("limit",)
 
 
 class UpdateDataEmptyError(InvalidError):
@@ -237,8 +246,7 @@ class UpdateUser(Request):
         require_bulk_keys(self.user_ids, self.changes)
 
 
-# Models for PAN_HOLDER_CHECK=off. They differ in one field, so that OpenAPI describes the rule in effect. They are
-# created only if needed, because each model slows the import.
+# Models for PAN_HOLDER_CHECK=off: OpenAPI describes the rule in effect. Each model slows the import if it is created.
 
 
 def create_user_model(settings: UsersSettings) -> type[CreateUser]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import Integer, Table, Unicode, bindparam, cast, literal_column, select, text
+from sqlalchemy import Integer, Table, Unicode, bindparam, cast, func, literal_column, select, text
 from sqlalchemy import column as column_clause
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery
@@ -78,6 +78,15 @@ def limit_rows(statement: Select[Any]) -> Select[Any]:
     return statement.suffix_with(text("LIMIT :row_limit").bindparams(limit), dialect="sqlite").suffix_with(
         text("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(limit), dialect="mssql"
     )
+
+
+def count_rows(statement: Select[Any]) -> Select[Any]:
+    """Returns the count of the rows of `statement`, which has no ORDER BY; it stops at the parameter `row_limit`."""
+    limit = bindparam("row_limit", type_=Integer())
+    limited = statement.prefix_with(text("TOP (:row_limit)").bindparams(limit), dialect="mssql").suffix_with(
+        text("LIMIT :row_limit").bindparams(limit), dialect="sqlite"
+    )
+    return select(func.count()).select_from(limited.subquery())
 
 
 def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from persistence import users as store
+from persistence.database.connections import reading
+
 Plans = Callable[[Callable[[], Any]], list[str]]
 
 
@@ -52,6 +55,24 @@ def test_a_later_page_seeks_its_place(api: Any, plans: Plans) -> None:
     steps = plans(lambda: api.get(limit=1, cursor=cursor))
     assert _indexes(steps) == {"ix_users_created_at"}
     assert not [step for step in steps if "ORDER BY" in step]
+
+
+@pytest.mark.parametrize(
+    ("filters", "step"),
+    [
+        (store.Filters(), "SCAN users USING COVERING INDEX ix_users_created_at"),
+        (store.Filters(is_active=True), f"SCAN users USING INDEX {NUMBER}"),
+        (store.Filters(is_active=False), f"SCAN users USING INDEX {SUPERSEDED}"),
+        (store.Filters(manager_id="a"), "SEARCH users USING COVERING INDEX ix_users_manager_id (manager_id=?)"),
+        (store.Filters(None, None, "a", True), "SEARCH users USING INDEX ix_users_manager_id (manager_id=?)"),
+    ],
+)
+def test_a_count_of_records_reads_an_index_up_to_its_limit(plans: Plans, filters: store.Filters, step: str) -> None:
+    def count() -> None:
+        with reading() as connection:
+            store.has_more_records(connection, filters, 5)
+
+    assert plans(count) == ["CO-ROUTINE anon_1", step, "SCAN anon_1"]  # a co-routine ends with its LIMIT
 
 
 @pytest.mark.parametrize("key", ["user_id", "mob_num"])

@@ -6,7 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.sql import ClauseElement
 
-from persistence.database.clauses import for_update, in_json_array, limit_rows, optimize_for_first, skip_locked
+from persistence.database.clauses import (
+    count_rows,
+    for_update,
+    in_json_array,
+    limit_rows,
+    optimize_for_first,
+    skip_locked,
+)
 from persistence.users import USERS
 
 
@@ -24,6 +31,10 @@ def test_a_list_of_any_length_is_one_parameter() -> None:
 def test_a_row_limit_is_offset_fetch() -> None:
     statement = limit_rows(select(USERS.c.id).order_by(USERS.c.id))
     assert _on_sql_server(statement).strip().endswith("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY")
+
+
+def test_a_count_stops_by_top() -> None:
+    assert "FROM (SELECT TOP (:row_limit) users.id AS id" in _on_sql_server(count_rows(select(USERS.c.id)))
 
 
 def test_hints_of_locks_and_plans_reach_sql_server_alone() -> None:
