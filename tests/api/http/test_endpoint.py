@@ -18,6 +18,7 @@ from api.http.requests import Request
 from api.http.responses import Response
 from api.users.schemas import CreateUser
 from persistence.database.errors import LostRaceError
+from persistence.database.retries import run_with_retries
 from tests.support.endpoints import Call, serve
 
 ENDPOINTS = ["create_user", "get_users", "delete_user", "update_user"]
@@ -183,3 +184,24 @@ def test_no_model_repeats_the_values_of_a_request() -> None:
     with pytest.raises(ValidationError) as caught:
         CreateUser.model_validate({"full_name": 5, "Unmistakable": 1, "mob_num": "Unmistakable Value"})
     assert "Unmistakable Value" not in str(caught.value)
+
+
+def test_a_log_line_has_only_the_retries_of_its_own_call(caplog: Any) -> None:
+    failing = [LostRaceError()]
+
+    def work() -> Response:
+        if failing:
+            raise failing.pop()
+        return Response({})
+
+    run_with_retries(work)  # outside a call, on the same thread
+    call = serve(work)
+    with caplog.at_level(logging.INFO, "rollbook"):
+        for error in ([], [LostRaceError()], []):
+            failing += error
+            assert call().status_code == 200
+    assert [(record.levelname, record.getMessage().split()[6:]) for record in caplog.records] == [
+        ("INFO", []),
+        ("WARNING", ["lost-race"]),
+        ("INFO", []),
+    ]
