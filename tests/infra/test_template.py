@@ -98,7 +98,6 @@ def test_every_setting_is_one_of_the_app_or_of_the_platform() -> None:
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
         "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED",
         "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
-        "LIST_ROWS_MAX",  # of the users service
     }
     # Flex Consumption rejects FUNCTIONS_WORKER_RUNTIME: the runtime is configured elsewhere.
     assert set(app_settings()) <= (set(sample) - {"FUNCTIONS_WORKER_RUNTIME"}) | platform
