@@ -181,6 +181,16 @@ def test_a_lost_commit_has_an_unknown_outcome_in_time(server: TdsServer, fault: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("call", [_read, _load])
+def test_silence_inside_a_result_ends_a_call_in_time(server: TdsServer, call: Callable[[], object]) -> None:
+    server.faults["SELECT users"] = server.faults["SELECT anon_1"] = Freeze(after_rows=1500)
+    with _ends_with(UnavailableError, server):
+        run_with_retries(call)
+    server.faults.clear()
+    call()
+
+
+@pytest.mark.slow
 def test_a_statement_may_use_its_limit_beyond_the_budget(server: TdsServer) -> None:
     server.faults["SELECT anon_1"] = Delay(LIMIT - 0.5)
     assert run_with_retries(_read) == ROWS
