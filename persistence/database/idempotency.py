@@ -7,7 +7,7 @@ first one ends.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    Select,
     Table,
     Unicode,
     bindparam,
@@ -136,16 +137,21 @@ def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, exp
         return None
     if connection.execute(_CLAIM_EXPIRED, {**new, "expired_at": expired_at}).rowcount == 1:
         return None
-    row = connection.execute(_FIND, key.parameters()).one_or_none()
-    if row is None:
+    stored = _find(connection, _FIND, key.parameters())
+    if stored is None:
         raise LostRaceError  # deleted by another transaction between the two statements
-    return StoredResponse._make(row)
+    return stored
 
 
 def find_response(connection: Connection, key: Key, *, expired_at: str) -> StoredResponse | None:
     """Returns the response stored under a key after `expired_at`, or None."""
-    row = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).one_or_none()
-    return None if row is None else StoredResponse._make(row)
+    return _find(connection, _FIND_LIVE, {**key.parameters(), "expired_at": expired_at})
+
+
+def _find(connection: Connection, statement: Select[Any], values: dict[str, object]) -> StoredResponse | None:
+    stored = [StoredResponse._make(row) for row in connection.execute(statement, values)]
+    # While 0.1.0 and this release run side by side, both may store the same key; the one of the caller counts.
+    return min(stored, key=lambda response: response.call_hash is None, default=None)
 
 
 def store_response(connection: Connection, key: Key, response: StoredResponse) -> None:

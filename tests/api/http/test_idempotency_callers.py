@@ -185,6 +185,16 @@ def test_a_key_of_release_0_1_0_is_a_409_and_has_no_second_effect(
     assert _callers() == [None] * 4
 
 
+def test_of_two_releases_at_work_the_response_of_the_caller_is_replayed(api: Any) -> None:
+    body = {"payer": "DANNON", "points": 1000, "timestamp": "2020-11-02T14:00:00Z"}
+    first = call(api, "addTransaction", "transaction-1", **body)
+    with connections.transaction() as transaction:
+        row = dict(transaction.execute(select(KEYS)).mappings().one())
+        older = {"id": row["id"] - 1, "caller": None, "call_hash": None, "media_type": None, "headers": None}
+        transaction.execute(insert(KEYS), {**row, **older})
+    assert content_of(call(api, "addTransaction", "transaction-1", **body)) == content_of(first)
+
+
 @each_stored
 @each_caller
 def test_an_expired_key_of_release_0_1_0_is_free_for_every_caller(
