@@ -38,10 +38,9 @@ os.environ |= {
 import httpx
 import pytest
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import Connection, Engine, delete, event, insert, inspect, select
-from sqlalchemy.dialects.mssql import pyodbc
+from sqlalchemy import Connection, Engine, event, inspect, select
 from sqlalchemy.schema import ExecutableDDLElement
-from sqlalchemy.sql import ClauseElement, Insert
+from sqlalchemy.sql import ClauseElement
 from sqlmodel import SQLModel
 
 import function_app
@@ -54,12 +53,12 @@ from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.scripts import apply_scripts
 from persistence.migrations.state import migration_branches
 from persistence.migrations.upgrade import upgrade
-from persistence.points import LEDGER
-from persistence.users import MANAGERS, USERS
+from persistence.users import USERS
 from tests.conformance import Conformance
+from tests.support.rows import insert_rows, reset_database
 from tests.support.seed import SEED_MANAGERS
 from tests.support.serving import serving
-from tests.support.tsql import check_tsql
+from tests.support.tsql import check_tsql, compile_tsql
 
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
 """A SQL Server whose database belongs to the caller: the tests make their schema in it and remove it."""
@@ -145,10 +144,11 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database_file(tmp_path: Path, migrated_file: Path) -> Iterator[Path]:
     """The file of the app's embedded database for this test: new, with the seeded managers.
 
-    For tests of what SQLite alone has: its file, its locks, its plans.
+    A test that requests it runs on SQLite alone, because it tests SQLite's file, locks or plans, needs another table,
+    or injects faults; with TEST_DATABASE_URL it is skipped.
     """
     if TEST_DATABASE_URL:
-        pytest.skip("tests SQLite (its file, locks or plans) or faults that no server raises on demand")
+        pytest.skip("tests SQLite's file, locks or plans, needs another table, or injects faults")
     path = tmp_path / "rollbook.db"
     shutil.copy(migrated_file, path)
     connections.connect(f"sqlite:///{path}?timeout=10", threads=8)
@@ -188,10 +188,7 @@ def app_database(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("_sql_server")
     connections.connect(TEST_DATABASE_URL, threads=8)
     with connections.transaction() as connection:
-        for table in reversed(SQLModel.metadata.sorted_tables):
-            connection.execute(delete(table))
-        connection.execute(insert(MANAGERS), SEED_MANAGERS)
-        connection.execute(insert(LEDGER), {"id": 1, "total": 0})
+        reset_database(connection)
     yield
     connections.close()
 
@@ -220,12 +217,11 @@ def store_users(app_database: None) -> Callable[[int, str | None], list[str]]:
     numbers = iter(range(7_000_000_000, 10_000_000_000))
 
     def store(count: int, manager_id: str | None) -> list[str]:
-        user = {"version": 1, "manager_id": manager_id, "full_name": "Asha", "pan_num": "ABCPE1234F", "is_active": True}
-        times = {"created_at": "2026-01-01T00:00:00.000000Z", "updated_at": None}
-        users = [{**user, **times, "user_id": str(uuid.uuid4()), "mob_num": str(next(numbers))} for _ in range(count)]
+        same = {"version": 1, "manager_id": manager_id, "full_name": "Asha", "pan_num": "ABCPE1234F", "is_active": True}
+        users = [{"mob_num": str(next(numbers)), "user_id": str(uuid.uuid4())} for _ in range(count)]
         with connections.transaction() as connection:
-            connection.execute(insert(USERS), users)
-        return [str(user["user_id"]) for user in users]
+            insert_rows(connection, USERS, users, created_at="2026-01-01T00:00:00.000000Z", **same)
+        return [user["user_id"] for user in users]
 
     return store
 
@@ -281,7 +277,6 @@ def plans(database_file: Path) -> Iterator[Callable[[Callable[[], Any]], list[st
     event.remove(Engine, "before_cursor_execute", record)
 
 
-_SQL_SERVER = pyodbc.dialect()  # type: ignore[no-untyped-call]
 _compiled: dict[int, ClauseElement] = {}  # holds each statement, so that no other one gets its id
 
 
@@ -292,14 +287,12 @@ def _every_statement_compiles_for_sql_server() -> Iterator[None]:
     def compile_too(connection: Connection, statement: object, multiparams: Any, params: Any, _options: object) -> None:
         if not isinstance(statement, ClauseElement) or isinstance(statement, ExecutableDDLElement):
             return
-        if id(statement) in _compiled or connection.dialect.name == "mssql":  # compiled for SQL Server already
+        if id(statement) in _compiled:
             return
         _compiled[id(statement)] = statement
         given = multiparams[0] if multiparams else params
         try:
-            is_values = isinstance(statement, Insert) and statement.select is None
-            text = str(statement.compile(dialect=_SQL_SERVER, column_keys=list(given) if is_values else None))
-            check_tsql(text)
+            check_tsql(compile_tsql(statement, given))
         except Exception as error:  # noqa: BLE001 - raised in a server's thread, reported in the test's
             failures.append(f"{type(error).__name__}: {error}")
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import sqlglot.expressions
+from sqlalchemy import bindparam, insert, select
 
 from persistence.migrations.scripts import SQL, split_batches
-from tests.support.tsql import ALLOWED, KNOWN_GAPS, check_tsql
+from persistence.users import USERS
+from tests.support.tsql import ALLOWED, KNOWN_GAPS, check_tsql, compile_tsql
 
 SETTINGS = "SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;\nGO\n"
 SCRIPTS = sorted([*SQL.rglob("*.sql"), SQL / "member.sql.template"])
@@ -274,7 +276,15 @@ def test_everything_around_a_known_gap_of_the_parser_is_checked(statement: str) 
 
 def test_an_allowed_kind_is_one_of_the_parser_or_names_a_function() -> None:
     unknown = {kind for kind in ALLOWED if not hasattr(sqlglot.expressions, kind)}
-    assert unknown == {"DATABASE_PRINCIPAL_ID"}
+    assert unknown == {"DATABASE_PRINCIPAL_ID", "SCHEMA_ID"}
+
+
+def test_a_statement_is_compiled_as_the_server_gets_it() -> None:
+    numbers = USERS.c.mob_num.in_(bindparam("numbers", expanding=True))
+    compiled = compile_tsql(select(USERS.c.version).where(USERS.c.version.in_([1, 2]), numbers))
+    assert compiled.endswith("WHERE users.version IN (:version_1) AND users.mob_num IN (:numbers)")
+    check_tsql(compiled)
+    assert compile_tsql(insert(USERS), ["id"]) == "INSERT INTO users (id) VALUES (:id)"
 
 
 # ---- the scripts

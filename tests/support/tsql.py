@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import sqlglot
+from sqlalchemy.dialects.mssql import pyodbc
+from sqlalchemy.sql import ClauseElement, Insert
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -38,7 +40,7 @@ ALLOWED: Final = {
     # operators
     "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LTE", "Is", "In", "Like", "Add", "Sub", "Paren", "Case", "If",
     # functions
-    "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "CurrentSchema",
+    "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID", "CurrentSchema",
     "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
     # scripts
     "Set", "SetItem", "IfBlock", "Block", "Create", "Index", "IndexParameters", "ColumnDef", "DataType",
@@ -56,6 +58,7 @@ _PLACES_OF_CONDITIONS: Final = {
 }  # fmt: skip
 _CONDITIONS = (exp.Predicate, exp.Connector, exp.Not)
 _COLLATION: Final = "Latin1_General_100_BIN2"
+_SQL_SERVER: Final = pyodbc.dialect()  # type: ignore[no-untyped-call]
 _TEXTS: Final = (exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.NCHAR, exp.DType.NVARCHAR)
 
 
@@ -66,6 +69,16 @@ def check_tsql(statement: str) -> None:
     """
     problems = list(_problems(statement))
     assert not problems, f"{'; '.join(problems)}:\n{statement}"
+
+
+def compile_tsql(statement: ClauseElement, keys: Iterable[str] = ()) -> str:
+    """The text of a statement for SQL Server. `keys` are the parameters of an INSERT, which are its columns.
+
+    The list of an `in_` has one element: SQLAlchemy expands it when it has the values.
+    """
+    is_values = isinstance(statement, Insert) and statement.select is None
+    text = str(statement.compile(dialect=_SQL_SERVER, column_keys=[*keys] if is_values else None))
+    return re.sub(r"__\[POSTCOMPILE_(\w+)[^\]]*\]", r":\1", text)
 
 
 def inner_statement(batch: str) -> str:

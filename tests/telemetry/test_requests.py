@@ -81,6 +81,7 @@ def test_errors_are_counted_by_function_and_code(observed: Observed, api: Any, u
     }
 
 
+@pytest.mark.usefixtures("database_file")  # the toy's table
 def test_a_timer_is_observed_like_a_request(observed: Observed, tmp_path: Path) -> None:
     with connections.transaction() as connection:
         connection.exec_driver_sql(toy.TABLE)

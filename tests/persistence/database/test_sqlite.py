@@ -65,8 +65,9 @@ def test_a_writer_that_waits_too_long_for_another_one_is_a_503(impatient_api: An
 
 
 @pytest.fixture
-def small_disk() -> Iterator[list[int]]:
+def small_disk(database_file: Path) -> Iterator[list[int]]:
     """A list with the maximum number of pages of a database file, for connections opened from now on."""
+    assert database_file.exists()
     pages = [1_000_000]
 
     def limit(connection: sqlite3.Connection, _: object) -> None:
@@ -107,7 +108,8 @@ def test_an_error_inside_a_transaction_rolls_back_and_frees_the_lock(api: Any, m
     assert api.update([user["user_id"]], manager_id=managers[0]).status_code == 200
 
 
-def test_the_next_writer_does_not_get_a_broken_connection(api: Any) -> None:
+def test_the_next_writer_does_not_get_a_broken_connection(api: Any, database_file: Path) -> None:
+    assert database_file.exists()
     user = api.create()
 
     def fail() -> None:
