@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -13,11 +12,9 @@ from persistence.database import connections
 from persistence.migrations.scripts import SQL, apply_scripts, split_batches
 from persistence.migrations.state import schema_state
 from persistence.migrations.upgrade import upgrade
-from tests.conftest import BRANCHES
+from tests.conftest import BRANCHES, TEST_DATABASE_URL
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("TEST_DATABASE_URL"), reason="needs a SQL Server, which TEST_DATABASE_URL names"
-)
+pytestmark = pytest.mark.skipif(not TEST_DATABASE_URL, reason="needs a SQL Server, which TEST_DATABASE_URL names")
 
 
 def _as_reader(*statements: str) -> tuple[Any, ...]:

@@ -25,6 +25,19 @@ def test_a_masked_value_is_never_stored(api: Any, masked: dict[str, str]) -> Non
     assert api.get() == [user]
 
 
+def test_filters_have_one_order_so_that_a_server_compiles_one_plan(
+    api: Any, statements: list[str], managers: list[str], unknown_id: str
+) -> None:
+    """The order of a set differs between processes."""
+    api.get(user_id=unknown_id, manager_id=managers[0], is_active=True)
+    _, conditions = statements[-1].split("WHERE ")
+    assert [condition.split()[0] for condition in conditions.split(" AND ")] == [
+        "users.manager_id",
+        "users.user_id",
+        "users.is_active",
+    ]
+
+
 def test_rows_loaded_for_an_update_are_locked_on_sql_server() -> None:
     for statement in (_LOAD, _LOAD_WITH_MANAGER):
         compiled = statement.compile(dialect=sql_server_dialect.dialect())  # type: ignore[no-untyped-call]
