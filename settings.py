@@ -101,6 +101,7 @@ class Settings:
     idempotency_hours: int = number("IDEMPOTENCY_HOURS", default=24, least=1, most=8760)
     threads: int = number("PYTHON_THREADPOOL_THREAD_COUNT", default=_THREADS, least=1, most=1000)
     db_pool_recycle_seconds: int = number("DB_POOL_RECYCLE_SECONDS", default=1800, least=1, most=86400)
+    db_pool_idle_seconds: int = number("DB_POOL_IDLE_SECONDS", default=120, least=1, most=86400)
     db_retry_seconds: int = number("DB_RETRY_SECONDS", default=20, least=1, most=200)
     db_read_seconds: int = number("DB_READ_SECONDS", default=30, least=1, most=200)
     db_write_seconds: int = number("DB_WRITE_SECONDS", default=10, least=1, most=200)

@@ -20,6 +20,7 @@ from api.http.auth import Anonymous
 from api.http.requests import OPTIONAL, Request
 from api.http.responses import Response
 from api.http.service import Service
+from persistence.database.connections import logins_fail
 from persistence.database.errors import DatabaseLoginError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.migrations.state import SchemaState, migration_branches, schema_state
@@ -27,6 +28,9 @@ from settings import Settings
 
 PROBE_SECONDS: Final = 30
 """How long the result of a probe is reused, whether it succeeded or failed."""
+
+CHECK_SECONDS: Final = 0.1
+"""How often a call that waits for the probe of another one checks whether waiting still makes sense."""
 
 
 class SchemaOutdatedError(UnavailableError):
@@ -110,7 +114,7 @@ def _probe_database(settings: Settings) -> Probe | None:
 
     Only one of several concurrent calls probes. The others get the previous probe, unless it is older than
     `PROBE_SECONDS` and the budget together. Without such a probe one call waits for the new one and the rest get None,
-    so hanging probes never occupy more than two threads.
+    so hanging probes never occupy more than two threads, and only one while logins fail.
     """
     budget = settings.db_retry_seconds
     if (last := _recent_probe(PROBE_SECONDS)) is not None:
@@ -122,9 +126,18 @@ def _probe_database(settings: Settings) -> Probe | None:
     if not _waiter.acquire(blocking=False):
         return None
     try:
-        return _probe_and_release(settings) if _probe_lock.acquire(timeout=budget) else None
+        return _probe_and_release(settings) if _wait_for_probe(budget) else None
     finally:
         _waiter.release()
+
+
+def _wait_for_probe(seconds: float) -> bool:
+    """Returns whether this call acquired `_probe_lock`. It stops waiting when logins fail, as in an outage."""
+    deadline = time.monotonic() + seconds
+    while not _probe_lock.acquire(timeout=CHECK_SECONDS):
+        if logins_fail() or time.monotonic() >= deadline:
+            return False
+    return True
 
 
 def _recent_probe(seconds: float) -> Probe | None:

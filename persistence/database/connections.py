@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from persistence.database import retries
+from persistence.database.circuit import Circuit
 from persistence.database.connection_string import login_keywords, parse_database_url
 from persistence.database.errors import UnavailableError, error_code, raise_on_read_timeout, translate_driver_errors
 from persistence.database.sqlite import SqliteDatabase
@@ -45,16 +46,20 @@ def connect(
         _database = SqliteDatabase(url)
         _require_writable_file()
     else:
-        reader, writer = create_engines(login_keywords(url, on_azure=on_azure), threads=threads, limits=limits)
-        connect_engines(reader, writer, retry_seconds=retry_seconds)
+        circuit = Circuit(threads)
+        reader, writer = create_engines(login_keywords(url, on_azure=on_azure), circuit, threads=threads, limits=limits)
+        connect_engines(reader, writer, retry_seconds=retry_seconds, circuit=circuit)
 
 
-def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int) -> None:
-    """Uses the given engines like those of SQL Server: `reader` in autocommit, `writer` with transactions."""
+def connect_engines(reader: Engine, writer: Engine, *, retry_seconds: int, circuit: Circuit | None = None) -> None:
+    """Uses the given engines like those of SQL Server: `reader` in autocommit, `writer` with transactions.
+
+    `circuit` is the circuit breaker that their logins pass.
+    """
     global _database
     close()
     retries.set_budget(retry_seconds)
-    _database = SqlServerDatabase(reader, writer)
+    _database = SqlServerDatabase(reader, writer, circuit or Circuit(threads=1))
 
 
 def connect_from_settings(settings: Settings) -> None:
@@ -63,7 +68,12 @@ def connect_from_settings(settings: Settings) -> None:
         settings.database_url,
         threads=settings.threads,
         retry_seconds=settings.db_retry_seconds,
-        limits=Limits(settings.db_pool_recycle_seconds, settings.db_read_seconds, settings.db_write_seconds),
+        limits=Limits(
+            connection_age=settings.db_pool_recycle_seconds,
+            read=settings.db_read_seconds,
+            write=settings.db_write_seconds,
+            idle=settings.db_pool_idle_seconds,
+        ),
         on_azure=settings.on_azure,
     )
 
@@ -84,6 +94,11 @@ def engines() -> tuple[Engine, ...]:
 def is_embedded() -> bool:
     """Returns whether the app is connected to SQLite. Raises `RuntimeError` before `connect`."""
     return isinstance(_connected(), SqliteDatabase)
+
+
+def logins_fail() -> bool:
+    """Returns whether logins to SQL Server fail or take unusually long at the moment. False on SQLite."""
+    return isinstance(_database, SqlServerDatabase) and _database.circuit.is_failing()
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def run_with_retries(work: Callable[[], T]) -> T:
         if remaining_seconds() <= 0:
             raise
         _call.lost_races = int(isinstance(error, LostRaceError))
-        _notify_retry(error)
+        notify_retry(error)
         time.sleep(random.uniform(0, 0.02))  # noqa: S311 - jitter, not a secret
         # The first attempt bypasses tenacity: its bookkeeping costs as much as a query.
         return _RETRY_POLICY(work)
@@ -101,7 +101,8 @@ def run_with_retries(work: Callable[[], T]) -> T:
         _call.deadline, _call.lost_races = outer
 
 
-def _notify_retry(error: BaseException | None) -> None:
+def notify_retry(error: BaseException | None) -> None:
+    """Records a further attempt after `error`, and calls the retry observer."""
     if isinstance(error, RollbookError):
         _call.retry_cause = problem_code(error)
         if _observer is not None:
@@ -131,6 +132,6 @@ _RETRY_POLICY = Retrying(
     retry=retry_if_exception_type((LostRaceError, TransientError)),
     wait=_wait,
     stop=_should_stop,
-    before_sleep=lambda state: _notify_retry(_error_of(state)),
+    before_sleep=lambda state: notify_retry(_error_of(state)),
     reraise=True,
 )

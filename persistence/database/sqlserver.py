@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, RootTransaction, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import RollbookError
+from persistence.database.circuit import Circuit
 from persistence.database.connection_string import unquote_odbc
 from persistence.database.cursors import keep_cursors
 from persistence.database.errors import (
@@ -26,6 +27,7 @@ from persistence.database.errors import (
     classify,
     error_code,
 )
+from persistence.database.pool import IdleClosingPool
 from persistence.database.retries import remaining_seconds
 from settings import SettingsError
 
@@ -43,8 +45,8 @@ class SqlServerDatabase:
     every connection of the pool that was opened before.
     """
 
-    def __init__(self, reader: Engine, writer: Engine) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: Engine, writer: Engine, circuit: Circuit) -> None:
+        self._reader, self._writer, self.circuit = reader, writer, circuit
         for engine in (reader, writer):
             event.listen(engine, "handle_error", _on_driver_error)
 
@@ -100,7 +102,7 @@ def _roll_back(transaction: RootTransaction) -> None:
 
 
 _ENGINE_OPTIONS: Final[dict[str, Any]] = {
-    "max_overflow": 0,
+    "poolclass": IdleClosingPool,
     "connect_args": {"autocommit": True},  # of the driver: otherwise it begins a transaction at login
     "pool_reset_on_return": None,  # every block ends its own transaction
     "hide_parameters": True,
@@ -110,20 +112,22 @@ _ENGINE_OPTIONS: Final[dict[str, Any]] = {
 
 
 class Limits(NamedTuple):
-    """Durations in seconds: the age at which a connection is replaced, and the limits of statements."""
+    """Durations in seconds: the age at which a connection is replaced, the limits of statements, the longest idling."""
 
     connection_age: int = 1800
     read: int = 30
     write: int = 10
+    idle: int = 120
 
 
 DEFAULT_LIMITS: Final = Limits()
 
 
-def create_engines(odbc: dict[str, str], *, threads: int, limits: Limits) -> tuple[Engine, Engine]:
+def create_engines(odbc: dict[str, str], circuit: Circuit, *, threads: int, limits: Limits) -> tuple[Engine, Engine]:
     """Returns the engine for reads (in autocommit) and the engine for transactions. `odbc` are secured keywords.
 
-    Raises `SettingsError` if the driver is not installed, or azure-identity for a developer's own login.
+    Every login of both passes `circuit`. Raises `SettingsError` if the driver is not installed, or azure-identity for a
+    developer's own login.
     """
     _load_driver(odbc.get("driver", "").strip("{}"))
     access_token: Callable[[], bytes] | None = None
@@ -135,11 +139,12 @@ def create_engines(odbc: dict[str, str], *, threads: int, limits: Limits) -> tup
         **_ENGINE_OPTIONS,
         "pool_size": threads,  # a thread uses one connection at a time, so no thread waits
         "pool_recycle": limits.connection_age,
+        "idle_seconds": limits.idle,
     }
     reader = create_engine(url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options)
     writer = create_engine(url, **options)
     for engine, seconds in ((reader, limits.read), (writer, limits.write)):
-        event.listen(engine, "do_connect", _login_options(access_token))
+        event.listen(engine, "do_connect", _login(circuit, access_token))
         # Every login begins with this level; asking the server takes two requests.
         engine.dialect.get_default_isolation_level = lambda _: "READ COMMITTED"  # type: ignore[assignment,method-assign]
         keep_cursors(engine, seconds)
@@ -185,13 +190,19 @@ def _access_token_provider() -> Callable[[], bytes]:
     return access_token
 
 
-def _login_options(access_token: Callable[[], bytes] | None) -> Callable[..., None]:
-    def set_options(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-        options["timeout"] = max(1, min(LOGIN_SECONDS, math.floor(remaining_seconds())))  # 0 means no limit
-        if access_token is not None:
-            options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: access_token()}
+def _login(circuit: Circuit, access_token: Callable[[], bytes] | None) -> Callable[..., Any]:
+    """Returns the listener that logs in, also to replace a pooled connection."""
 
-    return set_options
+    def log_in(dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        def attempt() -> Any:  # each has its own timeout and token: it may begin long after the first
+            options["timeout"] = max(1, min(LOGIN_SECONDS, math.floor(remaining_seconds())))  # 0 means no limit
+            if access_token is not None:
+                options["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: access_token()}
+            return dialect.connect(*arguments, **options)
+
+        return circuit.log_in(attempt)
+
+    return log_in
 
 
 def _begin_with_first_statement(writer: Engine) -> None:
@@ -214,7 +225,12 @@ def _execute(statement: str, driver: Any) -> None:
 def _on_driver_error(context: ExceptionContext) -> None:
     # Azure SQL ends connections with numbers that SQLAlchemy does not recognise as a disconnect.
     error = context.sqlalchemy_exception
-    if isinstance(error, DBAPIError) and classify(error) is TransientError:
+    if isinstance(error, DBAPIError) and (_sent_nothing(context) or classify(error) is TransientError):
         context.is_disconnect = True
         # Replacing every connection at once would put more load on a throttled database.
         context.invalidate_pool_on_disconnect = error_code(error) not in KEEP_POOL_ERRORS
+
+
+def _sent_nothing(context: ExceptionContext) -> bool:
+    """Returns whether the driver failed while it prepared a statement, e.g. set its limit: the connection is dead."""
+    return context.statement is not None and context.execution_context is None

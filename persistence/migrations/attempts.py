@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import RollbookError
+from persistence.database.circuit import raising_rejections
 from persistence.database.errors import OutcomeUnknownError, TransientError, is_rejected
 from persistence.database.retries import run_with_retries
 
@@ -52,7 +53,8 @@ def attempt(name: str, work: Callable[[], T]) -> T:
             raise
 
     try:
-        return run_with_retries(once)
+        with raising_rejections():
+            return run_with_retries(once)
     except OutcomeUnknownError as error:
         raise MigrationOutcomeUnknownError(f"{name}: {describe_error(error)}; run this again") from error
     except (SQLAlchemyError, sqlite3.Error, RollbookError, OSError) as error:

@@ -119,6 +119,7 @@ class Cursor:
 
     def execute(self, statement: str, *_: object) -> Cursor:
         ends_transaction = "@@TRANCOUNT" in statement
+        self.connection.note(statement)
         self.driver.sent.append(statement if ends_transaction else "execute")
         self.driver.statements.append(statement)
         self.driver.timeouts.append(self.connection.timeout)
@@ -142,7 +143,26 @@ class Connection:
     def __init__(self, driver: StandInDriver) -> None:
         self.driver = driver
         self.autocommit = False
-        self.timeout = 0
+        self.in_transaction = False
+        self._begins_transactions = False
+        self._timeout = 0
+
+    @property
+    def timeout(self) -> int:
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: int) -> None:
+        if self.driver.timeout_fault is not None:
+            raise self.driver.timeout_fault
+        self._timeout = seconds
+
+    def note(self, statement: str) -> None:
+        """Follows the server's transaction."""
+        if "SET IMPLICIT_TRANSACTIONS ON" in statement:
+            self._begins_transactions = True
+        else:
+            self.in_transaction = self._begins_transactions and "@@TRANCOUNT" not in statement
 
     def cursor(self) -> Cursor:
         return Cursor(self)
@@ -155,6 +175,7 @@ class Connection:
 
     def close(self) -> None:
         self.driver.sent.append("close")
+        self.driver.closed.append(self)
 
     def add_output_converter(self, *_: object) -> None:
         pass
@@ -164,18 +185,25 @@ class Connection:
 
 
 class StandInDriver:
-    """Records logins, what is sent and with which timeouts; raises `fault` where it is set."""
+    """Records logins, what is sent and with which timeouts. A login takes `login_seconds`.
+
+    Logins and commits raise `fault`, and setting a timeout raises `timeout_fault`, where these are set.
+    """
 
     def __init__(self) -> None:
         self.logins: list[SimpleNamespace] = []
         self.connections: list[Connection] = []
+        self.closed: list[Connection] = []
         self.sent: list[str] = []
         self.statements: list[str] = []
         self.timeouts: list[int] = []
         self.fault: Exception | None = None
+        self.timeout_fault: Exception | None = None
+        self.login_seconds = 0.0
 
     def connect(self, connection_string: str, **options: Any) -> Connection:
         self.logins.append(SimpleNamespace(text=connection_string, at=time.monotonic(), **options))
+        time.sleep(self.login_seconds)
         if self.fault is not None:
             raise self.fault
         self.connections.append(Connection(self))

@@ -87,7 +87,6 @@ def test_a_pool_keeps_a_connection_for_every_thread(odbc: Callable[..., str], dr
     assert len(driver.logins) == 6
     for engine in engines():
         assert engine.pool.size() == 3  # type: ignore[attr-defined]
-        assert engine.pool._max_overflow == 0  # type: ignore[attr-defined]
         assert engine.pool._recycle == 77
         assert not engine.pool._pre_ping
     assert all(connection.autocommit for connection in driver.connections)
@@ -162,7 +161,7 @@ def test_a_login_is_limited_to_the_rest_of_the_budget(
         assert isinstance(login.timeout, int)
         assert login.at - started + login.timeout < budget + 1  # the minimum is a whole second
     if driver.fault is not None:
-        assert len(driver.logins) > 2
+        assert len(driver.logins) == 2  # at the start, and 2 s later
         assert time.monotonic() - started < MARGIN
 
 
