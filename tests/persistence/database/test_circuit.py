@@ -19,6 +19,7 @@ from persistence.database.circuit import LOGIN_INTERVAL_SECONDS, Circuit, raisin
 from persistence.database.connections import connect, logins_fail, reading, transaction
 from persistence.database.errors import TransientError, UnavailableError
 from persistence.database.retries import run_with_retries
+from persistence.database.sqlserver import Limits
 from tests.support.faulty_driver import fault
 from tests.support.odbc import StandInDriver, unreachable
 from tests.support.threads import at_once
@@ -106,6 +107,16 @@ def test_one_failed_login_among_good_connections_fails_no_call(odbc: Callable[..
         assert logins_fail()
         assert third.result(30)[0] == "done"
     assert len(driver.logins) == 4
+
+
+def test_the_replacement_of_an_old_connection_waits_too(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=4, limits=Limits(connection_age=1))
+    _read()
+    time.sleep(1.1)
+    _failing_for(driver, 1, unreachable())
+    assert _call(_read)[0] == "done"
+    assert len(driver.logins) == 3
+    assert driver.logins[2].at - driver.logins[1].at >= LOGIN_INTERVAL_SECONDS - 0.01
 
 
 def test_the_connections_that_others_return_stay_in_use(odbc: Callable[..., str], driver: StandInDriver) -> None:
