@@ -55,7 +55,7 @@ class Circuit:
 
     Some threads always stay free, so that calls without a database are served: callers occupy at most half of the
     threads while the circuit is open, and all but one while it is closed, because a silent server fails no login for
-    seconds. Further callers are rejected; while the circuit is closed, only once the running logins have stalled.
+    seconds. Further callers are rejected, but not within `STALL_SECONDS` of a login that began in the closed circuit.
     """
 
     def __init__(self, threads: int) -> None:
@@ -64,14 +64,14 @@ class Circuit:
         self._callers: set[int] = set()
         self._prober: int | None = None
         self._cause: BaseException | None = None  # of the last failed login; None means closed
-        self._last_start = -math.inf
+        self._last_start = self._last_closed_start = -math.inf  # of logins; the latter of those without a probe
 
     def is_failing(self) -> bool:
         """Returns whether the circuit is open, or logins are running and none of them began recently."""
         return self._cause is not None or (bool(self._callers) and self._stalls_in() <= 0)
 
     def _stalls_in(self) -> float:
-        return self._last_start + STALL_SECONDS - time.monotonic()
+        return self._last_closed_start + STALL_SECONDS - time.monotonic()
 
     def log_in(self, attempt: Callable[[], T]) -> T:
         """Returns the result of `attempt`, a login, which is repeated within the remaining budget.
@@ -88,13 +88,22 @@ class Circuit:
 
     def _enter(self) -> None:
         with self._changed:
-            while len(self._callers) >= (
-                self._open_places if (is_failing := self.is_failing()) else self._closed_places
-            ):
-                if is_failing:
-                    raise UnavailableError from self._cause
-                self._changed.wait(self._stalls_in())
+            self._wait_while(lambda: len(self._callers) >= self._places())
             self._callers.add(threading.get_ident())
+
+    def _places(self) -> int:
+        return self._open_places if self.is_failing() else self._closed_places
+
+    def _wait_while(self, is_crowded: Callable[[], bool]) -> None:
+        """Waits for places. Raises `UnavailableError` once no login of the closed circuit is likely to succeed.
+
+        Such a login closes the circuit again: without this wait, one failed login of many would fail calls.
+        """
+        while is_crowded():
+            if (seconds := self._stalls_in()) <= 0:
+                self._callers.discard(threading.get_ident())  # here, so that of several callers only the surplus leaves
+                raise UnavailableError from self._cause
+            self._changed.wait(seconds)
 
     def _leave(self) -> None:
         with self._changed:
@@ -128,7 +137,9 @@ class Circuit:
                 due = self._last_start + LOGIN_INTERVAL_SECONDS
                 if self._cause is None or (self._prober is None and now >= due):
                     self._last_start = now
-                    if self._cause is not None:
+                    if self._cause is None:
+                        self._last_closed_start = now
+                    else:
                         self._prober = threading.get_ident()
                     return
                 self._changed.wait((deadline if self._prober is not None else min(due, deadline)) - now)
@@ -148,9 +159,7 @@ class Circuit:
         if _caller.raises_rejections and is_rejected(failure.__cause__):
             raise failure
         with self._changed:
-            if len(self._callers) > self._open_places:
-                self._callers.discard(threading.get_ident())  # here, so that of several callers only the surplus leaves
-                raise UnavailableError from failure.__cause__
+            self._wait_while(lambda: self._cause is not None and len(self._callers) > self._open_places)
 
 
 def _transient(error: Exception) -> TransientError | None:

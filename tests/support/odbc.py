@@ -187,7 +187,8 @@ class Connection:
 class StandInDriver:
     """Records logins, what is sent and with which timeouts. A login takes `login_seconds`.
 
-    Logins and commits raise `fault`, and setting a timeout raises `timeout_fault`, where these are set.
+    Logins and commits raise `fault`, and setting a timeout raises `timeout_fault`, where these are set. The next logins
+    raise one of `login_faults` each.
     """
 
     def __init__(self) -> None:
@@ -199,11 +200,14 @@ class StandInDriver:
         self.timeouts: list[int] = []
         self.fault: Exception | None = None
         self.timeout_fault: Exception | None = None
+        self.login_faults: list[Exception] = []
         self.login_seconds = 0.0
 
     def connect(self, connection_string: str, **options: Any) -> Connection:
         self.logins.append(SimpleNamespace(text=connection_string, at=time.monotonic(), **options))
         time.sleep(self.login_seconds)
+        if self.login_faults:
+            raise self.login_faults.pop()
         if self.fault is not None:
             raise self.fault
         self.connections.append(Connection(self))

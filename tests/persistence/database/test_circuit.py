@@ -109,6 +109,25 @@ def test_one_failed_login_among_good_connections_fails_no_call(odbc: Callable[..
     assert len(driver.logins) == 4
 
 
+def test_calls_that_come_during_an_outage_take_half_too(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=6)
+    _failing_for(driver, 3, unreachable())
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(_call, _read)
+        time.sleep(1)
+        later = [pool.submit(_call, _read) for _ in range(5)]
+        outcomes = [call.result(60)[0] for call in (first, *later)]
+    assert sorted(outcomes) == ["UnavailableError"] * 3 + ["done"] * 3
+
+
+def test_one_failed_login_of_a_burst_fails_no_call(odbc: Callable[..., str], driver: StandInDriver) -> None:
+    connect(odbc(), threads=6)
+    driver.login_seconds, driver.login_faults = 0.2, [unreachable()]
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(_call, _read) for _ in range(12)]
+        assert [call.result(60)[0] for call in calls] == ["done"] * 12
+
+
 def test_the_replacement_of_an_old_connection_waits_too(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=4, limits=Limits(connection_age=1))
     _read()
