@@ -92,7 +92,7 @@ class Circuit:
             self._callers.add(threading.get_ident())
 
     def _places(self) -> int:
-        return self._open_places if self.is_failing() else self._closed_places
+        return self._closed_places if self._cause is None else self._open_places
 
     def _wait_while(self, is_crowded: Callable[[], bool]) -> None:
         """Waits for places. Raises `UnavailableError` once no login of the closed circuit is likely to succeed.

@@ -186,7 +186,7 @@ def test_a_key_of_release_0_1_0_is_a_409_and_has_no_second_effect(
 
 
 def test_of_two_releases_at_work_the_response_of_the_caller_is_replayed(api: Any) -> None:
-    body = {"payer": "DANNON", "points": 1000, "timestamp": "2020-11-02T14:00:00Z"}
+    body: dict[str, Any] = {"payer": "DANNON", "points": 1000, "timestamp": "2020-11-02T14:00:00Z"}
     first = call(api, "addTransaction", "transaction-1", **body)
     with connections.transaction() as transaction:
         row = dict(transaction.execute(select(KEYS)).mappings().one())
