@@ -17,6 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
+from sqlalchemy import text
+
+from persistence.database.connections import reading, transaction
 from tests.support.programs import WAIT_SECONDS
 
 DRIVER_NAME: Final = "ODBC Driver 18 for SQL Server"
@@ -234,3 +237,20 @@ class Credential:
         if self.fault is not None:
             raise self.fault
         return SimpleNamespace(token=f"token-{len(self.requested)}", expires_on=0)
+
+
+# ---- calls
+
+
+def read() -> str:
+    """A call that only reads."""
+    with reading() as connection:
+        connection.execute(text("SELECT 1"))
+    return "done"
+
+
+def write() -> str:
+    """A call that writes."""
+    with transaction() as connection:
+        connection.execute(text("UPDATE users SET version = 2"))
+    return "done"

@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from persistence.database import circuit as circuit_module
 from persistence.database import retries
 from persistence.database.circuit import LOGIN_INTERVAL_SECONDS, Circuit, raising_rejections
-from persistence.database.connections import connect, logins_fail, reading, transaction
+from persistence.database.connections import connect, logins_fail, reading
 from persistence.database.errors import TransientError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import Limits
 from tests.support.faulty_driver import fault
-from tests.support.odbc import StandInDriver, unreachable
+from tests.support.odbc import StandInDriver, read, unreachable, write
 from tests.support.threads import at_once
 
 AT_ONCE = 1.5
@@ -38,18 +37,6 @@ def _restore() -> Iterator[None]:
 def _login_fault(number: str) -> Exception:
     error: Exception = importlib.import_module("pyodbc").OperationalError("42000", f"[42000] Away. ({number}) (SQLDrv)")
     return error
-
-
-def _read() -> str:
-    with reading() as connection:
-        connection.execute(text("SELECT 1"))
-    return "done"
-
-
-def _write() -> str:
-    with transaction() as connection:
-        connection.execute(text("UPDATE users SET version = 2"))
-    return "done"
 
 
 def _call(work: Callable[[], str]) -> tuple[str, float]:
@@ -78,7 +65,7 @@ def test_half_of_the_threads_survive_an_outage(odbc: Callable[..., str], driver:
     driver.login_seconds = 0.3  # so that several logins fail together
     woken_at = _failing_for(driver, 5, unreachable())
     with ThreadPoolExecutor(6) as pool:  # both pools log in through one circuit
-        calls = [pool.submit(_call, work) for work in (_read, _write) * 4]
+        calls = [pool.submit(_call, work) for work in (read, write) * 4]
         outcomes = [call.result(60) for call in calls]
     rejected = [seconds for outcome, seconds in outcomes if outcome == "UnavailableError"]
     assert sorted(outcome for outcome, _ in outcomes) == ["UnavailableError"] * 5 + ["done"] * 3
@@ -98,11 +85,11 @@ def test_one_failed_login_among_good_connections_fails_no_call(odbc: Callable[..
     with ThreadPoolExecutor(1) as pool:
         with reading(), reading():
             _failing_for(driver, 1, unreachable())
-            third = pool.submit(_call, _read)
+            third = pool.submit(_call, read)
             while not driver.logins[2:] or not logins_fail():
                 time.sleep(0.01)
         for _ in range(20):
-            outcome, seconds = _call(_read)
+            outcome, seconds = _call(read)
             assert (outcome, seconds < AT_ONCE) == ("done", True)
         assert logins_fail()
         assert third.result(30)[0] == "done"
@@ -113,9 +100,9 @@ def test_calls_that_come_during_an_outage_take_half_too(odbc: Callable[..., str]
     connect(odbc(), threads=6)
     _failing_for(driver, 3, unreachable())
     with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(_call, _read)
+        first = pool.submit(_call, read)
         time.sleep(1)
-        later = [pool.submit(_call, _read) for _ in range(5)]
+        later = [pool.submit(_call, read) for _ in range(5)]
         outcomes = [call.result(60)[0] for call in (first, *later)]
     assert sorted(outcomes) == ["UnavailableError"] * 3 + ["done"] * 3
 
@@ -124,16 +111,16 @@ def test_one_failed_login_of_a_burst_fails_no_call(odbc: Callable[..., str], dri
     connect(odbc(), threads=6)
     driver.login_seconds, driver.login_faults = 0.2, [unreachable()]
     with ThreadPoolExecutor(6) as pool:
-        calls = [pool.submit(_call, _read) for _ in range(12)]
+        calls = [pool.submit(_call, read) for _ in range(12)]
         assert [call.result(60)[0] for call in calls] == ["done"] * 12
 
 
 def test_the_replacement_of_an_old_connection_waits_too(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=4, limits=Limits(connection_age=1))
-    _read()
+    read()
     time.sleep(1.1)
     _failing_for(driver, 1, unreachable())
-    assert _call(_read)[0] == "done"
+    assert _call(read)[0] == "done"
     assert len(driver.logins) == 3
     assert driver.logins[2].at - driver.logins[1].at >= LOGIN_INTERVAL_SECONDS - 0.01
 
@@ -146,7 +133,7 @@ def test_the_connections_that_others_return_stay_in_use(odbc: Callable[..., str]
             pass
         broken.invalidate()
     driver.fault = unreachable()
-    assert _call(_read)[0] == "done"
+    assert _call(read)[0] == "done"
     assert len(driver.logins) == 2
 
 
@@ -156,10 +143,10 @@ def test_a_login_that_is_rejected_for_good_is_left_to_its_caller(
     connect(odbc(), threads=4)
     driver.fault = _login_fault("18456")
     with pytest.raises((DBAPIError, UnavailableError)):
-        run_with_retries(_read)
+        run_with_retries(read)
     assert not logins_fail()
     driver.fault = None
-    outcome, seconds = _call(_read)
+    outcome, seconds = _call(read)
     assert (outcome, seconds < AT_ONCE, len(driver.logins)) == ("done", True, 2)
 
 
@@ -167,7 +154,7 @@ def test_waiting_ends_with_the_budget_of_the_call(odbc: Callable[..., str], driv
     connect(odbc(), threads=4, retry_seconds=3)
     driver.fault = unreachable()
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(_call, work) for work in (_read, _write)]
+        calls = [pool.submit(_call, work) for work in (read, write)]
         outcomes = [call.result(60) for call in calls]
     for outcome, seconds in outcomes:
         assert outcome == "TransientError"
@@ -181,7 +168,7 @@ def test_each_further_login_of_a_call_is_a_retry(odbc: Callable[..., str], drive
     connect(odbc(), threads=4, retry_seconds=5)
     driver.fault = unreachable()
     with pytest.raises(TransientError) as caught:
-        run_with_retries(_read)
+        run_with_retries(read)
     assert isinstance(caught.value.__cause__, DBAPIError)  # the log line shows its code
     assert len(driver.logins) == 3
     assert codes == ["08001", "08001"]
@@ -190,10 +177,10 @@ def test_each_further_login_of_a_call_is_a_retry(odbc: Callable[..., str], drive
 def test_a_call_without_a_budget_left_does_not_log_in(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=4, retry_seconds=1)
     driver.fault = unreachable()
-    assert _call(_read)[0] == "TransientError"
+    assert _call(read)[0] == "TransientError"
     logins = len(driver.logins)
     retries.set_budget(0)
-    assert _call(_read)[0] == "TransientError"
+    assert _call(read)[0] == "TransientError"
     assert len(driver.logins) == logins
 
 
@@ -205,7 +192,7 @@ def test_a_silent_server_leaves_a_thread_free(odbc: Callable[..., str], driver: 
         driver.login_seconds, driver.fault = 0, None
 
     threading.Timer(3, wake).start()
-    outcomes = at_once(8, lambda _: _call(_read))
+    outcomes = at_once(8, lambda _: _call(read))
     assert sorted(outcome for outcome, _ in outcomes) == ["UnavailableError"] * 5 + ["done"] * 3
     assert max(seconds for outcome, seconds in outcomes if outcome != "done") < AT_ONCE + 0.8
 
@@ -213,7 +200,7 @@ def test_a_silent_server_leaves_a_thread_free(odbc: Callable[..., str], driver: 
 def test_a_burst_on_a_good_server_is_served(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=4)
     driver.login_seconds = 0.3
-    assert [outcome for outcome, _ in at_once(4, lambda _: _call(_read))] == ["done"] * 4
+    assert [outcome for outcome, _ in at_once(4, lambda _: _call(read))] == ["done"] * 4
 
 
 def test_the_command_line_gets_a_rejection_at_once(odbc: Callable[..., str], driver: StandInDriver) -> None:

@@ -18,23 +18,13 @@ from persistence.database.errors import DatabaseLoginError, OutcomeUnknownError,
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import LOGIN_SECONDS, Limits
 from settings import SettingsError
-from tests.support.odbc import SECRETS, Credential, StandInDriver, unreachable
+from tests.support.odbc import SECRETS, Credential, StandInDriver, read, unreachable, write
 
 ACCESS_TOKEN = 1256
 """SQL_COPT_SS_ACCESS_TOKEN of msodbcsql.h."""
 COMMIT, ROLLBACK = "IF @@TRANCOUNT > 0 COMMIT", "IF @@TRANCOUNT > 0 ROLLBACK"
 MARGIN = 15
 """Seconds within which a call ends, for a budget of 3 and a busy machine."""
-
-
-def _read() -> None:
-    with reading() as connection:
-        connection.execute(text("SELECT 1"))
-
-
-def _write() -> None:
-    with transaction() as connection:
-        connection.execute(text("UPDATE users SET version = 2"))
 
 
 def _last_login(driver: StandInDriver) -> dict[str, str]:
@@ -44,20 +34,20 @@ def _last_login(driver: StandInDriver) -> dict[str, str]:
 
 def test_encryption_is_the_default(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=1)
-    _read()
+    read()
     assert _last_login(driver)["encrypt"] == "yes"
     assert f"pwd={SECRETS['PWD']};" in driver.logins[-1].text + ";"
 
 
 def test_off_azure_a_certificate_may_stay_unverified(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(TrustServerCertificate="yes"), threads=1)
-    _read()
+    read()
     assert _last_login(driver)["trustservercertificate"] == "yes"
 
 
 def test_a_managed_identity_is_left_to_the_driver(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(Authentication="ActiveDirectoryMsi", UID="some-client-id", PWD=None), threads=1)
-    _read()
+    read()
     keywords = _last_login(driver)
     assert keywords["authentication"] == "ActiveDirectoryMsi"
     assert keywords["uid"] == "some-client-id"
@@ -71,7 +61,7 @@ def test_a_url_without_a_user_may_name_an_authentication(
     for authentication in ("ActiveDirectoryMsi", "ActiveDirectoryDefault"):
         try:
             connect(f"mssql+pyodbc://server/db?driver={driver_file}&{keyword}={authentication}", threads=1)
-            _read()
+            read()
         finally:
             close()
         assert "trusted_connection" not in _last_login(driver)  # the driver accepts one kind of authentication
@@ -94,10 +84,10 @@ def test_a_pool_keeps_a_connection_for_every_thread(odbc: Callable[..., str], dr
 
 def test_a_partly_read_result_cannot_end_a_transaction(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=1)
-    _read()
+    read()
     assert not any("SET XACT_ABORT OFF" in statement for statement in driver.statements)
-    _write()
-    _write()
+    write()
+    write()
     assert sum("SET XACT_ABORT OFF" in statement for statement in driver.statements) == 1
 
 
@@ -108,13 +98,13 @@ def test_nothing_is_sent_to_test_or_reset_a_connection(odbc: Callable[..., str],
             raise LookupError
 
     connect(odbc(), threads=1)
-    for work in (_read, _write):  # SQLAlchemy's initial queries
+    for work in (read, write):  # SQLAlchemy's initial queries
         work()
     driver.sent.clear()
-    _read()
+    read()
     assert driver.sent == ["execute"]
     driver.sent.clear()
-    _write()
+    write()
     assert driver.sent == ["execute", COMMIT]
     driver.sent.clear()
     with pytest.raises(LookupError):
@@ -125,20 +115,20 @@ def test_nothing_is_sent_to_test_or_reset_a_connection(odbc: Callable[..., str],
 
 def test_a_connection_lost_in_a_commit_is_closed(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=1)
-    _write()
+    write()
     driver.sent.clear()
     driver.fault = unreachable()
     with pytest.raises(OutcomeUnknownError):
-        _write()
+        write()
     assert driver.sent == ["execute", COMMIT, "close"]
 
 
 def test_every_statement_has_a_timeout_even_sqlalchemys_own(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=1, limits=Limits(read=8, write=9))
-    _read()
+    read()
     assert len(driver.timeouts) > 1
     assert set(driver.timeouts) == {8}
-    _write()
+    write()
     assert set(driver.timeouts) == {8, 9}
 
 
@@ -151,10 +141,10 @@ def test_a_login_is_limited_to_the_rest_of_the_budget(
         driver.fault = unreachable()
     started = time.monotonic()
     if driver.fault is None:
-        run_with_retries(_read)
+        run_with_retries(read)
     else:
         with pytest.raises(TransientError):
-            run_with_retries(_read)
+            run_with_retries(read)
     assert driver.logins
     for login in driver.logins:
         assert 1 <= login.timeout <= LOGIN_SECONDS
@@ -179,9 +169,9 @@ def test_every_login_gets_a_token_of_its_own(
 ) -> None:
     connect(own_login, threads=1)
     assert credential.requested == []
-    _read()
-    _read()
-    _write()
+    read()
+    read()
+    write()
     assert credential.requested == [("https://database.windows.net/.default",)] * 2
     for number, login in enumerate(driver.logins, 1):
         token = f"token-{number}".encode("utf-16-le")
@@ -194,7 +184,7 @@ def test_a_developers_own_login_may_stand_in_braces(
     odbc: Callable[..., str], driver: StandInDriver, credential: type[Credential]
 ) -> None:
     connect(odbc(Authentication="{ActiveDirectoryDefault}", UID=None, PWD=None), threads=1)
-    _read()
+    read()
     assert "authentication" not in _last_login(driver)
     assert len(credential.requested) == 1
 
@@ -212,7 +202,7 @@ def test_a_developer_without_a_login_gets_an_error_that_says_so(
     credential.fault = ClientAuthenticationError("no credential of secret@example.com worked")
     connect(own_login, threads=1)
     with pytest.raises(DatabaseLoginError) as caught:
-        run_with_retries(_read)
+        run_with_retries(read)
     assert caught.value.code == "database-login"
     assert "secret" not in caught.value.detail
     assert len(credential.requested) == 1  # a retry would get the same result

@@ -21,7 +21,7 @@ from persistence.database.errors import TransientError
 from persistence.database.pool import IdleClosingPool
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import Limits
-from tests.support.odbc import Connection, StandInDriver, unreachable
+from tests.support.odbc import Connection, StandInDriver, read, unreachable, write
 from tests.support.programs import PROJECT, WAIT_SECONDS
 from tests.support.threads import at_once
 
@@ -43,16 +43,6 @@ def _no_closers_of_other_tests() -> None:
     _until(lambda: _closers() == [])
 
 
-def _read() -> None:
-    with reading() as connection:
-        connection.execute(text("SELECT 1"))
-
-
-def _write() -> None:
-    with transaction() as connection:
-        connection.execute(text("UPDATE users SET version = 2"))
-
-
 @pytest.mark.parametrize("fails", [False, True])
 def test_idle_connections_are_closed_without_a_call(
     odbc: Callable[..., str], driver: StandInDriver, *, fails: bool
@@ -71,8 +61,8 @@ def test_idle_connections_are_closed_without_a_call(
     assert (driver.closed, len(_closers())) == ([], 2)
     _until(lambda: len(driver.closed) == 3)
     _until(lambda: _closers() == [])
-    _read()
-    _write()
+    read()
+    write()
     assert len(driver.logins) == 5
 
 
@@ -84,11 +74,11 @@ def test_the_last_returned_connection_is_used_first_so_that_others_age(
         pass
 
     def only_one_is_left() -> bool:
-        _read()
+        read()
         return len(driver.closed) == 2
 
     _until(only_one_is_left)
-    _read()
+    read()
     assert len(driver.logins) == 3
 
 
@@ -103,7 +93,7 @@ def test_an_idle_connection_is_in_no_transaction(odbc: Callable[..., str], drive
             pass
 
     connect(odbc(), threads=1)
-    for work in (do_nothing, _write, _read):
+    for work in (do_nothing, write, read):
         work()
         assert not any(connection.in_transaction for connection in driver.connections)
     with pytest.raises(LookupError):
@@ -139,15 +129,15 @@ def test_an_old_connection_is_replaced_although_it_is_in_use(odbc: Callable[...,
         engine.dispose()  # the next pool has the same options
     deadline = time.monotonic() + WAIT_SECONDS
     while not driver.closed and time.monotonic() < deadline:
-        _read()
+        read()
         time.sleep(0.1)
     assert (len(driver.closed), len(driver.logins)) == (1, 2)
 
 
 def test_closing_the_database_ends_the_threads(odbc: Callable[..., str], driver: StandInDriver) -> None:
     connect(odbc(), threads=2, limits=Limits(idle=3600))
-    _read()
-    _write()
+    read()
+    write()
     recreated = [engine.pool.recreate() for engine in engines()]
     assert {pool.status() for pool in recreated} == {"Pool size: 2  Idle connections: 0"}
     close()
