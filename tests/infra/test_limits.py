@@ -10,7 +10,7 @@ import pytest
 
 from api import SERVICES, load_services
 from settings import Settings
-from tests.infra.template import APP, PROJECT, app_settings, default
+from tests.infra.template import APP, MAIN, PROJECT, app_settings, default
 
 HOST: Final[dict[str, Any]] = json.loads((PROJECT / "host.json").read_text("utf-8"))
 MIB: Final = 1 << 20
@@ -46,6 +46,14 @@ def test_a_function_may_run_longer_than_any_call_and_not_for_half_an_hour() -> N
     )
     assert max(sum(map(int, largest)) + 5, GATEWAY_SECONDS) < limit <= 600
     assert Settings.db_retry_seconds + Settings.db_read_seconds + 5 < GATEWAY_SECONDS
+
+
+def test_the_template_takes_512_mb_and_one_instance() -> None:
+    assert "@allowed([512, 2048, 4096])\nparam instanceMemoryMB int" in MAIN
+    assert re.search(r"@minValue\(1\)\n@maxValue\(1000\)\nparam maximumInstanceCount int", MAIN)
+    versions = re.findall(r"'Microsoft\.Web/[\w/]+@([\d-]+)'", APP)
+    assert len(versions) == 4
+    assert min(versions) >= "2025-03-01"  # an earlier one rejected 512 MB: Azure/azure-rest-api-specs#40898
 
 
 # ---- what the host logs and sends
