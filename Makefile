@@ -58,7 +58,8 @@ clean:  ## remove the environments and the caches; databases and settings stay
 # The stamp is written last, so that an interrupted installation starts over.
 $(VENV)/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Rollbook needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv --clear $(VENV)
+	rm -rf $(VENV)  # of a symbolic link only the link
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

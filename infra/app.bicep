@@ -255,7 +255,7 @@ module failedLogins 'alert.bicep' = {
     severity: 1
     query: 'AppTraces | where Message contains " database-login" | project TimeGenerated, Value = 1'
     threshold: 0
-    window: 'PT15M'
+    window: 'PT30M'  // overlaps, because lines may arrive late
     frequency: 'PT15M'
   }
 }
