@@ -110,11 +110,24 @@ def keep_cursors(engine: Engine, statement_seconds: int) -> None:
     engine.dialect.execution_ctx_cls = Context
 
 
+def open_cursor(connection: Any) -> Any:
+    """Returns a cursor of `connection` whose statement is limited, for one that SQLAlchemy does not execute."""
+    driver = getattr(connection, "driver_connection", connection)  # some events get the driver's own connection
+    seconds = _late_limit(driver.timeout)
+    return driver.cursor() if seconds is None else _cursor_with_limit(driver, seconds)
+
+
+def _late_limit(statement_seconds: int) -> int | None:
+    """Returns the limit of a statement that begins after the retry budget, or None within the budget."""
+    left = remaining_seconds()
+    return max(1, math.floor(statement_seconds + left)) if left < 0 else None
+
+
 def _create_cursor(context: MSExecutionContext, statement_seconds: int) -> Any:
     connection: Any = context._dbapi_connection  # noqa: SLF001 - as SQLAlchemy's own create_cursor does
-    left = statement_seconds + remaining_seconds()
-    if left < statement_seconds:  # a cursor has one limit for ever, so this one is not kept
-        cursor = _cursor_with_limit(connection.driver_connection, max(1, math.floor(left)))
+    late_limit = _late_limit(statement_seconds)
+    if late_limit is not None:  # a cursor has one limit for ever, so this one is not kept
+        cursor = _cursor_with_limit(connection.driver_connection, late_limit)
         _declare_parameters(cursor, context)
         return cursor
     if not _is_prepared(context):

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import RollbookError
 from persistence.database.circuit import Circuit
 from persistence.database.connection_string import unquote_odbc
-from persistence.database.cursors import keep_cursors
+from persistence.database.cursors import keep_cursors, open_cursor
 from persistence.database.errors import (
     KEEP_POOL_ERRORS,
     DatabaseLoginError,
@@ -218,8 +218,8 @@ def _begin_with_first_statement(writer: Engine) -> None:
     writer.dialect.do_rollback = partial(_execute, "IF @@TRANCOUNT > 0 ROLLBACK")  # type: ignore[method-assign]
 
 
-def _execute(statement: str, driver: Any) -> None:
-    driver.cursor().execute(statement).close()
+def _execute(statement: str, connection: Any) -> None:
+    open_cursor(connection).execute(statement).close()
 
 
 def _on_driver_error(context: ExceptionContext) -> None:

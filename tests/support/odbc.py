@@ -119,13 +119,14 @@ class Cursor:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.driver = connection.driver
+        self.timeout = connection.timeout  # pyodbc sets it once, when the cursor is created
 
     def execute(self, statement: str, *_: object) -> Cursor:
         ends_transaction = "@@TRANCOUNT" in statement
         self.connection.note(statement)
         self.driver.sent.append(statement if ends_transaction else "execute")
         self.driver.statements.append(statement)
-        self.driver.timeouts.append(self.connection.timeout)
+        self.driver.timeouts.append(self.timeout)
         if ends_transaction and self.driver.fault is not None:
             raise self.driver.fault
         return self

@@ -12,6 +12,7 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from sqlalchemy import text
 
+from persistence.database import retries
 from persistence.database.connection_string import parse_database_url, read_odbc
 from persistence.database.connections import close, connect, engines, reading, transaction
 from persistence.database.errors import DatabaseLoginError, OutcomeUnknownError, TransientError
@@ -121,6 +122,23 @@ def test_a_connection_lost_in_a_commit_is_closed(odbc: Callable[..., str], drive
     with pytest.raises(OutcomeUnknownError):
         write()
     assert driver.sent == ["execute", COMMIT, "close"]
+
+
+@pytest.mark.parametrize(("budget", "expected"), [(1, {9}), (-5, {3, 4}), (-100, {1})])
+def test_the_end_of_a_transaction_after_the_budget_has_the_rest_of_both(
+    odbc: Callable[..., str], driver: StandInDriver, budget: int, expected: set[int]
+) -> None:
+    connect(odbc(), threads=1, limits=Limits(write=9))
+    write()
+    retries.set_budget(budget)
+    try:
+        write()
+    finally:
+        retries.set_budget(retries.DEFAULT_BUDGET_SECONDS)
+    assert driver.sent[-1] == COMMIT
+    assert driver.timeouts[-1] in expected
+    write()
+    assert driver.timeouts[-1] == 9
 
 
 def test_every_statement_has_a_timeout_even_sqlalchemys_own(odbc: Callable[..., str], driver: StandInDriver) -> None:
