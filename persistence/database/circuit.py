@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from domain.errors import RollbookError
 from persistence.database.errors import TransientError, UnavailableError, classify, is_rejected
 from persistence.database.retries import notify_retry, remaining_seconds
 
@@ -120,6 +121,8 @@ class Circuit:
                 notify_retry(failure)
             try:
                 result = attempt()
+            except RollbookError:  # no access token: the server was not contacted
+                raise
             except Exception as error:
                 failure = _transient(error)
                 self._set_cause(failure and failure.__cause__)

@@ -16,7 +16,7 @@ from persistence.database import circuit as circuit_module
 from persistence.database import retries
 from persistence.database.circuit import LOGIN_INTERVAL_SECONDS, Circuit, raising_rejections
 from persistence.database.connections import connect, logins_fail, reading
-from persistence.database.errors import TransientError, UnavailableError
+from persistence.database.errors import DatabaseLoginError, TransientError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import Limits
 from tests.support.faulty_driver import fault
@@ -226,6 +226,22 @@ def test_a_probe_that_ends_abnormally_is_followed_by_another(monkeypatch: pytest
         return "done"
 
     with pytest.raises(SystemExit):
+        circuit.log_in(attempt)
+    assert circuit.is_failing()
+    assert circuit.log_in(attempt) == "done"
+    assert not circuit.is_failing()
+
+
+def test_a_caller_without_an_access_token_does_not_close_the_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit_module, "LOGIN_INTERVAL_SECONDS", 0.05)
+    circuit, faults = Circuit(threads=8), [fault("40613"), DatabaseLoginError()]
+
+    def attempt() -> str:
+        if faults:
+            raise faults.pop(0)
+        return "done"
+
+    with pytest.raises(DatabaseLoginError):
         circuit.log_in(attempt)
     assert circuit.is_failing()
     assert circuit.log_in(attempt) == "done"
