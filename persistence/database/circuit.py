@@ -24,8 +24,8 @@ T = TypeVar("T")
 LOGIN_INTERVAL_SECONDS: Final = 2.0
 """While the circuit is open, the shortest time from the start of one login to the start of the next."""
 
-STALL_SECONDS: Final = 0.6
-"""Logins that take longer than this count as stalled, so that `/health` is served within a second."""
+STALL_SECONDS: Final = 2.0
+"""Logins that take longer than this count as stalled. With a new access token a healthy login takes about a second."""
 
 
 class _Caller(threading.local):
@@ -167,7 +167,7 @@ class Circuit:
 
 def _transient(error: Exception) -> TransientError | None:
     """Returns the transient error that a driver's error means, or None."""
-    cause = DBAPIError(None, None, error)
+    cause = DBAPIError(None, None, error.with_traceback(None))  # which would keep the values of the call alive
     if classify(cause) is not TransientError:
         return None
     failure = TransientError()

@@ -33,6 +33,14 @@ CANCEL_SECONDS: Final = 1
 """If a server is frozen, the driver waits twice as long before it reports the time-out of a statement."""
 
 
+Kept = dict[SQLCompiler, Any]
+"""Idle cursors by compiled statement, the least recently used one first. Equal texts may declare other types."""
+
+KEPT: Final = "kept_cursors"
+WRITES: Final = "writes"
+"""Entries of a connection's `info`: its idle cursors, and whether its transaction has changed anything."""
+
+
 class KeptCursor:
     """A DB-API cursor for one execution of a statement.
 
@@ -41,13 +49,15 @@ class KeptCursor:
     open on a connection.
     """
 
-    def __init__(self, cursor: Any, statement: str, kept: dict[str, Any], null: object) -> None:
+    def __init__(self, cursor: Any, statement: SQLCompiler, kept: Kept, null: object) -> None:
         self._cursor, self._statement, self._kept, self._null = cursor, statement, kept, null
         self.description: Any = None
         self.rowcount = -1
 
     def execute(self, statement: str, parameters: Any) -> None:
-        """Executes the statement."""
+        """Executes the statement, or one of SQLAlchemy's own that belongs to it (SET IDENTITY_INSERT)."""
+        if self._cursor is None:
+            self._cursor = self._kept.pop(self._statement)
         if None in parameters:  # for None the driver asks the server for the type, in a request of its own
             parameters = [self._null if value is None else value for value in parameters]
         self._cursor.execute(statement, parameters)
@@ -104,6 +114,8 @@ def keep_cursors(engine: Engine, statement_seconds: int) -> None:
 
     class Context(MSExecutionContext):
         def create_cursor(self) -> Any:
+            if self.isinsert or self.isupdate or self.isdelete:
+                self._dbapi_connection.info[WRITES] = True
             return _create_cursor(self, statement_seconds)
 
     event.listen(engine, "connect", limit_statements, insert=True)  # before SQLAlchemy's initial queries
@@ -132,13 +144,14 @@ def _create_cursor(context: MSExecutionContext, statement_seconds: int) -> Any:
         return cursor
     if not _is_prepared(context):
         return connection.cursor()
-    kept = connection.info.setdefault("kept_cursors", {})
-    cursor = kept.pop(context.unicode_statement, None)
+    statement: Any = context.compiled
+    kept = connection.info.setdefault(KEPT, {})
+    cursor = kept.pop(statement, None)
     if cursor is None:
         cursor = connection.cursor()
         if not _declare_parameters(cursor, context):
             return cursor
-    return KeptCursor(cursor, context.unicode_statement, kept, context.dialect.loaded_dbapi.BinaryNull)
+    return KeptCursor(cursor, statement, kept, context.dialect.loaded_dbapi.BinaryNull)
 
 
 def _cursor_with_limit(driver: Any, seconds: int) -> Any:

@@ -29,22 +29,23 @@ class IdleClosingPool(Pool):
 
     def __init__(self, creator: Any, pool_size: int = 5, idle_seconds: float = 120, **options: Any) -> None:
         super().__init__(creator, **options)
-        self._size, self._idle_seconds = pool_size, idle_seconds
-        self._free_places = threading.BoundedSemaphore(pool_size)
-        self._changed = threading.Condition()  # guards the idle connections and the thread
+        self._size, self._idle_seconds, self._in_use = pool_size, idle_seconds, 0
+        # Guards everything below. Reentrant: the garbage collector may return a connection at any moment.
+        self._changed = threading.Condition(threading.RLock())
         self._idle: deque[tuple[float, ConnectionPoolEntry]] = deque()  # with the time of return; the last is newest
         self._closer: threading.Thread | None = None
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if not self._free_places.acquire(timeout=WAIT_SECONDS):
-            raise PoolTimeoutError(f"All {self._size} connections of the pool are in use.")
         with self._changed:
+            if not self._changed.wait_for(lambda: self._in_use < self._size, WAIT_SECONDS):
+                raise PoolTimeoutError(f"All {self._size} connections of the pool are in use.")
+            self._in_use += 1
             if self._idle:
                 return self._idle.pop()[1]
         try:
             return self._create_connection()
         except BaseException:
-            self._free_places.release()
+            self._free_place()
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
@@ -52,7 +53,12 @@ class IdleClosingPool(Pool):
             with self._changed:
                 self._idle.append((time.monotonic(), record))
                 self._ensure_closer()
-        self._free_places.release()
+        self._free_place()
+
+    def _free_place(self) -> None:
+        with self._changed:
+            self._in_use -= 1
+            self._changed.notify_all()
 
     def _ensure_closer(self) -> None:
         if self._closer is None:

@@ -6,7 +6,6 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import RollbookError
 from persistence.database.circuit import Circuit
 from persistence.database.connection_string import unquote_odbc
-from persistence.database.cursors import keep_cursors, open_cursor
+from persistence.database.cursors import WRITES, keep_cursors, open_cursor
 from persistence.database.errors import (
     KEEP_POOL_ERRORS,
     DatabaseLoginError,
@@ -106,7 +105,7 @@ _ENGINE_OPTIONS: Final[dict[str, Any]] = {
     "connect_args": {"autocommit": True},  # of the driver: otherwise it begins a transaction at login
     "pool_reset_on_return": None,  # every block ends its own transaction
     "hide_parameters": True,
-    "supports_comments": True,  # otherwise SQLAlchemy asks the server
+    "_initialize": False,  # no queries about the server: see _describe_server
     "use_setinputsizes": False,  # cursors.py declares the parameters, once per kept cursor
 }
 
@@ -145,11 +144,20 @@ def create_engines(odbc: dict[str, str], circuit: Circuit, *, threads: int, limi
     writer = create_engine(url, **options)
     for engine, seconds in ((reader, limits.read), (writer, limits.write)):
         event.listen(engine, "do_connect", _login(circuit, access_token))
-        # Every login begins with this level; asking the server takes two requests.
-        engine.dialect.get_default_isolation_level = lambda _: "READ COMMITTED"  # type: ignore[assignment,method-assign]
+        _describe_server(engine.dialect)
         keep_cursors(engine, seconds)
     _begin_with_first_statement(writer)
     return reader, writer
+
+
+def _describe_server(dialect: Any) -> None:
+    """Sets what SQLAlchemy would ask the server at the first login: the oldest supported version, and the schema.
+
+    Until then other threads would wait for these queries, one after another if the server is frozen.
+    """
+    dialect.server_version_info, dialect.default_schema_name = (15, 0), "dbo"  # SQL Server 2019
+    dialect._setup_version_attributes()  # noqa: SLF001 - the part of initialize() that asks nothing
+    dialect._supports_nvarchar_max = True  # noqa: SLF001
 
 
 def _load_driver(driver: str) -> None:
@@ -214,8 +222,18 @@ def _begin_with_first_statement(writer: Engine) -> None:
     # Where a server's default of XACT_ABORT is ON, closing a partly read result would silently roll back.
     options = "SET XACT_ABORT OFF; SET IMPLICIT_TRANSACTIONS ON"
     event.listen(writer, "connect", lambda driver, _: _execute(options, driver))
-    writer.dialect.do_commit = partial(_execute, "IF @@TRANCOUNT > 0 COMMIT")  # type: ignore[method-assign]
-    writer.dialect.do_rollback = partial(_execute, "IF @@TRANCOUNT > 0 ROLLBACK")  # type: ignore[method-assign]
+    writer.dialect.do_commit = _commit_transaction  # type: ignore[assignment,method-assign]
+    writer.dialect.do_rollback = _roll_transaction_back  # type: ignore[assignment,method-assign]
+
+
+def _commit_transaction(connection: Any) -> None:
+    # Without a check after a write: if the server had lost the transaction, COMMIT must fail (3902).
+    _execute("COMMIT" if connection.info.pop(WRITES, False) else "IF @@TRANCOUNT > 0 COMMIT", connection)
+
+
+def _roll_transaction_back(connection: Any) -> None:
+    connection.info.pop(WRITES, None)
+    _execute("IF @@TRANCOUNT > 0 ROLLBACK", connection)
 
 
 def _execute(statement: str, connection: Any) -> None:

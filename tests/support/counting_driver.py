@@ -121,9 +121,11 @@ class Connection:
         """Returns whether a batch sets options of the session or ends its transaction, and does so."""
         if found := re.search(r"\bSET IMPLICIT_TRANSACTIONS (ON|OFF)\b", batch):
             self._implicit_transactions = found[1] == "ON"
-        if batch.startswith("IF @@TRANCOUNT > 0 ") and self.data.in_transaction:
+        if batch.endswith(("COMMIT", "ROLLBACK")) and self.data.in_transaction:
             (self.data.commit if batch.endswith("COMMIT") else self.data.rollback)()
-        return batch.startswith(("SET ", "IF @@TRANCOUNT"))
+        elif batch == "COMMIT":
+            raise driver_types.ProgrammingError("42000", "The COMMIT TRANSACTION request has no BEGIN. (3902)")
+        return batch.startswith(("SET ", "IF @@TRANCOUNT", "COMMIT"))
 
     def commit(self) -> None:
         self._end("commit", self.data.commit)

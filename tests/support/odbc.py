@@ -122,7 +122,7 @@ class Cursor:
         self.timeout = connection.timeout  # pyodbc sets it once, when the cursor is created
 
     def execute(self, statement: str, *_: object) -> Cursor:
-        ends_transaction = "@@TRANCOUNT" in statement
+        ends_transaction = statement.endswith(("COMMIT", "ROLLBACK"))
         self.connection.note(statement)
         self.driver.sent.append(statement if ends_transaction else "execute")
         self.driver.statements.append(statement)
@@ -166,7 +166,7 @@ class Connection:
         if "SET IMPLICIT_TRANSACTIONS ON" in statement:
             self._begins_transactions = True
         else:
-            self.in_transaction = self._begins_transactions and "@@TRANCOUNT" not in statement
+            self.in_transaction = self._begins_transactions and not statement.endswith(("COMMIT", "ROLLBACK"))
 
     def cursor(self) -> Cursor:
         return Cursor(self)

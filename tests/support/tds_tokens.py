@@ -168,7 +168,7 @@ def system_result(request: Request) -> Table | int | None:
             return ["value"], [[value]]
     if "fn_listextendedproperty" in request.statement:
         return ["value int"], []
-    return 0 if request.statement.startswith(("SET ", "IF @@TRANCOUNT")) else None
+    return 0 if request.statement.startswith(("SET ", "IF @@TRANCOUNT", "COMMIT")) else None
 
 
 def _columns(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from persistence.database import circuit as circuit_module
 from persistence.database import retries
-from persistence.database.circuit import LOGIN_INTERVAL_SECONDS, Circuit, raising_rejections
+from persistence.database.circuit import LOGIN_INTERVAL_SECONDS, STALL_SECONDS, Circuit, raising_rejections
 from persistence.database.connections import connect, logins_fail, reading
 from persistence.database.errors import DatabaseLoginError, TransientError, UnavailableError
 from persistence.database.retries import run_with_retries
@@ -23,7 +23,7 @@ from tests.support.faulty_driver import fault
 from tests.support.odbc import StandInDriver, read, unreachable, write
 from tests.support.threads import at_once
 
-AT_ONCE = 1.5
+AT_ONCE = STALL_SECONDS + 1.5
 """Seconds within which a caller is rejected that does not wait, on a busy machine."""
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, CursorResult, Select, bindparam, select, text
+from sqlalchemy import Connection, CursorResult, Select, Unicode, bindparam, insert, select, text
 
 from persistence.database import connections, retries
-from persistence.users import USERS
+from persistence.database.errors import OutcomeUnknownError
+from persistence.users import USERS, delete_user
 from tests.support.counting_driver import Server
 
 READ_SECONDS, WRITE_SECONDS = 30, 10
@@ -156,3 +158,40 @@ def test_the_unread_rest_of_a_long_result_does_not_block_the_next_statement(serv
         api.post("addTransaction", {"payer": "DANNON", "points": 1, "timestamp": "2020-10-31T10:00:00Z"})
     requests = server.sent_by(lambda: api.post("spend", {"points": 1}).raise_for_status())
     assert [request.kind for request in requests].count("attention") == 1
+
+
+# ---- unusual statements
+
+
+def test_equal_texts_may_declare_other_types(server: Server) -> None:
+    with connections.reading() as connection:
+        for length in (5, 50, 5):
+            name = bindparam("name", type_=Unicode(length))
+            assert (
+                connection.execute(select(USERS.c.id).where(USERS.c.full_name == name), {"name": "x" * length}).all()
+                == []
+            )
+            assert server.executions[-1].declared == (f"nvarchar({length})",)
+
+
+def test_statements_of_sqlalchemy_may_surround_an_insert(server: Server, api: Any) -> None:
+    user = api.create()
+    with connections.transaction() as connection:
+        row = dict(connection.execute(select(USERS).where(USERS.c.is_active)).mappings().one())
+        connection.execute(insert(USERS), {**row, "id": 77, "user_id": str(uuid4()), "mob_num": "9876500000"})
+    assert [found["mob_num"] for found in api.get()] == [user["mob_num"], "9876500000"]
+
+
+def test_a_transaction_that_the_server_lost_is_no_success(server: Server, api: Any) -> None:
+    user = api.create()
+
+    def delete() -> None:
+        with connections.transaction() as connection:
+            assert delete_user(connection, "user_id", user["user_id"])
+            server.connections[-1].data.rollback()
+
+    with pytest.raises(OutcomeUnknownError):
+        delete()
+    assert api.get() == [user]
+    with connections.transaction():
+        pass  # an empty one is no error
