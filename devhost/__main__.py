@@ -12,6 +12,7 @@ import socket
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
@@ -33,6 +34,10 @@ class _LineHandler(logging.Handler):
         except OSError:  # a closed terminal must not make requests fail
             return False
         return True
+
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long a connection may be idle. With uvicorn's 5 s a request often meets a connection that is being closed."""
 
 
 def main() -> None:
@@ -126,6 +131,7 @@ def _server(host: Host) -> uvicorn.Server:
         log_level="warning",
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     return uvicorn.Server(config)

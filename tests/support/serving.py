@@ -33,6 +33,7 @@ def serving_asgi(app: Any, **options: Any) -> Iterator[httpx.Client]:
         interface="asgi3",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=60,  # longer than any test: a request must not meet a connection that is being closed
         timeout_graceful_shutdown=1,  # requests that a failed test left must not delay the end
     )
     server = uvicorn.Server(config)
