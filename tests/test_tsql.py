@@ -176,7 +176,7 @@ def test_t_sql_of_the_kinds_that_the_app_uses_passes(statement: str) -> None:
         ("SELECT if(a = 1, 2, 3) AS b FROM t", "does not parse"),
         # joins
         ("SELECT a FROM t LEFT JOIN u ON t.id = u.id", "JOIN with side"),
-        ("SELECT a FROM t LEFT OUTER JOIN u ON t.id = u.id", "JOIN with kind, side"),
+        ("SELECT a FROM t FULL OUTER JOIN u ON t.id = u.id", "JOIN with kind, side"),
         ("SELECT a FROM t FULL JOIN u ON t.id = u.id", "JOIN with side"),
         ("SELECT a FROM t NATURAL JOIN u", "JOIN with method"),
         ("SELECT a FROM t JOIN u USING (id)", "JOIN with using"),

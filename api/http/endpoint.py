@@ -5,17 +5,17 @@ authorize → parse → check → transaction with retries → respond → log. 
 
 from __future__ import annotations
 
-import logging
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache, partial
-from typing import Any, Final
+from itertools import count
+from typing import Any
 
 import azure.functions as func
 
 from api.http.idempotency import IdempotencyKeyReusedError, Keyed, call_hash, find_stored, read_key, run_idempotent
+from api.http.log import log_call, log_observer_error, log_unexpected
 from api.http.problems import MEDIA_TYPE, InternalError, Locate, headers_for, pointer, problem_from, status_of
 from api.http.requests import (
     BodyInvalidError,
@@ -34,11 +34,9 @@ from api.http.responses import Response, http_response
 from api.http.service import Endpoint, Tick, Timer, parameters
 from domain.errors import RollbookError
 from persistence.database.connections import Connection, reading, transaction
-from persistence.database.errors import error_code, problem_code
+from persistence.database.errors import problem_code
 from persistence.database.idempotency import Key
 from persistence.database.retries import retry_budget, run_with_retries, take_retry_cause
-
-logger = logging.getLogger("rollbook")
 
 Outcome = tuple[func.HttpResponse, str]
 """A response, and the code of its problem (empty without one)."""
@@ -48,11 +46,14 @@ Observer = Callable[[str, func.Context, Callable[[], Outcome]], None]
 is logged, once per type, and changes no response.
 """
 
+Reject = Callable[[RollbookError, str], func.HttpResponse]
+"""Turns an error and the invocation id into a response."""
+
 _observer: Observer | None = None
 
 
-MAX_FRAMES: Final = 50
-"""Maximum number of logged frames of an unexpected error, innermost first: an endless recursion has a thousand."""
+Repeat = Callable[[Callable[[], Response]], Response]
+"""Runs work, and repeats it after lost races and transient errors."""
 
 
 class TimerFailedError(Exception):
@@ -63,18 +64,19 @@ def set_request_observer(observer: Observer | None) -> None:
     """Sets the hook around every endpoint and timer call; None removes it."""
     global _observer
     _observer = observer
-    _log_observer_error.cache_clear()
+    log_observer_error.cache_clear()
 
 
 def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable[..., func.HttpResponse]:
     """Returns the function that Azure Functions calls for an endpoint. It never raises: every error is a problem."""
     run = _prepare(endpoint, idempotency_hours)
+    members = endpoint.problem_members
     declared = {"": endpoint.body or endpoint.form, "query": endpoint.query, "path": endpoint.path}
     find = partial(locate, {prefix: model for prefix, model in declared.items() if model is not None})
 
     # Not functools.wraps: the worker would read the handler's parameters instead of these.
     def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        return _invoke(endpoint.name, context, partial(run, req), find)[0]
+        return _invoke(endpoint.name, context, partial(run, req), partial(_problem_response, members, find))[0]
 
     return _named(invoke, endpoint)
 
@@ -88,7 +90,8 @@ def timer_function(declared: Timer) -> Callable[..., None]:
         return Response(b"")
 
     def invoke(timer: func.TimerRequest, context: func.Context) -> None:
-        response, code = _invoke(declared.name, context, partial(run, Tick(bool(timer.past_due))), pointer)
+        tick = Tick(bool(timer.past_due))
+        response, code = _invoke(declared.name, context, partial(run, tick), partial(_problem_response, {}, pointer))
         if response.status_code >= 400:
             raise TimerFailedError(f"{declared.name}: {code}")
 
@@ -101,12 +104,12 @@ def _named(invoke: Callable[..., Any], declared: Endpoint | Timer) -> Callable[.
     return invoke
 
 
-def _invoke(function: str, context: func.Context, run: Callable[[], Response], find: Locate) -> Outcome:
+def _invoke(function: str, context: func.Context, run: Callable[[], Response], reject: Reject) -> Outcome:
     started = time.perf_counter_ns()
     take_retry_cause()  # of what ran on this thread outside a call
-    respond = partial(_respond, function, context.invocation_id, run, find)
+    respond = partial(_respond, function, context.invocation_id, run, reject)
     outcome = respond() if _observer is None else _observe(_observer, function, context, respond)
-    _log_call(function, outcome[0].status_code, outcome[1], started, context.invocation_id)
+    log_call(function, outcome[0].status_code, outcome[1], started, context.invocation_id)
     return outcome
 
 
@@ -115,35 +118,34 @@ def _observe(observer: Observer, function: str, context: func.Context, respond: 
     try:
         observer(function, context, once)
     except BaseException as error:  # noqa: BLE001 - like a handler's error: whatever it is, the call gets a response
-        _log_observer_error(type(error).__name__)
+        log_observer_error(type(error).__name__)
     return once()
 
 
-def _respond(function: str, invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
+def _respond(function: str, invocation_id: str, run: Callable[[], Response], reject: Reject) -> Outcome:
     try:
-        return _respond_or_reject(invocation_id, run, find)
+        return _respond_or_reject(invocation_id, run, reject)
     # BaseException, because a panic of a Rust extension is one: the worker would log its text and never respond.
     except BaseException as error:  # noqa: BLE001 - the only place that turns every exception into a problem
-        return _unexpected(error, function, invocation_id)
+        log_unexpected(error, function, invocation_id)
+        return reject(InternalError(), invocation_id), InternalError.code
 
 
-def _respond_or_reject(invocation_id: str, run: Callable[[], Response], find: Locate) -> Outcome:
+def _respond_or_reject(invocation_id: str, run: Callable[[], Response], reject: Reject) -> Outcome:
     try:
         return http_response(run()), ""
     except RollbookError as error:
         if status_of(type(error)) == 500:
             raise
-        return _problem_response(error, invocation_id, find), problem_code(error)
+        return reject(error, invocation_id), problem_code(error)
 
 
-def _problem_response(error: RollbookError, invocation_id: str, find: Locate) -> func.HttpResponse:
+def _problem_response(
+    members: Mapping[int, Mapping[str, Any]], find: Locate, error: RollbookError, invocation_id: str
+) -> func.HttpResponse:
     body = problem_from(error, invocation_id, find)
+    body = {**members.get(body["status"], {}), **body}
     return http_response(Response(body, body["status"], MEDIA_TYPE, headers_for(error)))
-
-
-def _unexpected(error: BaseException, function: str, invocation_id: str) -> Outcome:
-    _log_unexpected(error, function, invocation_id)
-    return _problem_response(InternalError(), invocation_id, pointer), InternalError.code
 
 
 # ---- one call of an endpoint
@@ -158,7 +160,8 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
     auth, service_settings = endpoint.auth, endpoint.settings
 
     def run(req: func.HttpRequest) -> Response:
-        caller = run_with_retries(partial(auth.authenticate, req)) if auth.reads_database else auth.authenticate(req)
+        authenticate = partial(auth.authenticate, req)
+        caller = run_with_retries(authenticate) if auth.reads_database else authenticate()
         if not takes_body:
             require_no_body(req)
         given = read_parts(req, parts, invalid)
@@ -168,11 +171,14 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
         request_hash = call_hash(endpoint.name, _hashed(endpoint, given, req)) if key is not None else ""
         given["caller"], given["settings"] = caller, service_settings
         writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
+        # A caller who was rejected meanwhile has no effect.
+        repeat = partial(_retry_checked, authenticate) if auth.reads_database else run_with_retries
         if key is None or not writes:
-            return _run_once(endpoint, given, writes=writes)
-        return _run_keyed(endpoint, given, Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours))
+            return _run_once(endpoint, given, repeat, writes=writes)
+        keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours)
+        return _run_keyed(endpoint, given, repeat, keyed)
 
-    if endpoint.before is None and not auth.reads_database:  # a single retried step, which brings its own budget
+    if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
         return run
     return retry_budget()(run)
 
@@ -199,38 +205,52 @@ def _readers(endpoint: Endpoint) -> dict[str, Read]:
     return {name: reader for name, reader in readers.items() if reader is not None}
 
 
-def _run_once(endpoint: Endpoint, given: dict[str, Any], *, writes: bool) -> Response:
-    if endpoint.before is not None:
-        given["prepared"] = _run_before(endpoint, given)
-    response: Response = run_with_retries(_work(endpoint.handler, given, writes=writes))
+def _retry_checked(check: Callable[[], Any], work: Callable[[], Response]) -> Response:
+    """Returns the result of `work`, as `run_with_retries` does, with a check before each repetition."""
+    attempts = count()
+
+    def attempt() -> Response:
+        if next(attempts):
+            check()
+        return work()
+
+    return run_with_retries(attempt)
+
+
+def _run_once(endpoint: Endpoint, given: dict[str, Any], repeat: Repeat, *, writes: bool) -> Response:
+    _run_steps(endpoint, given)
+    response: Response = repeat(_work(endpoint.handler, given, writes=writes))
     return response if endpoint.render is None else response._replace(body=endpoint.render(response.body))
 
 
-def _run_keyed(endpoint: Endpoint, given: dict[str, Any], keyed: Keyed) -> Response:
-    if endpoint.before is not None:
-        stored = run_with_retries(partial(_find_stored, keyed))
+def _run_keyed(endpoint: Endpoint, given: dict[str, Any], repeat: Repeat, keyed: Keyed) -> Response:
+    sweeps = True
+    if endpoint.steps:
+        stored, sweeps = run_with_retries(partial(_find_stored, keyed))
         if stored is not None:
             return stored
-        given["prepared"] = _run_before(endpoint, given)
+        _run_steps(endpoint, given)
 
     def work() -> Response:
         with transaction() as connection:
-            response = run_idempotent(connection, keyed, partial(_call, endpoint.handler, given, connection))
+            work_once = partial(_call, endpoint.handler, given, connection)
+            response = run_idempotent(connection, keyed, work_once, sweeps=sweeps)
         if response is None:  # raised after the commit, which keeps the purge of expired keys
             raise IdempotencyKeyReusedError
         return response
 
-    return run_with_retries(work)
+    return repeat(work)
 
 
-def _find_stored(keyed: Keyed) -> Response | None:
+def _find_stored(keyed: Keyed) -> tuple[Response | None, bool]:
     with reading() as connection:
         return find_stored(connection, keyed)
 
 
-def _run_before(endpoint: Endpoint, given: Mapping[str, Any]) -> Any:
-    before = endpoint.before
-    return None if before is None else run_with_retries(_work(before, given, writes=endpoint.before_writes))
+def _run_steps(endpoint: Endpoint, given: dict[str, Any]) -> None:
+    for step in endpoint.steps:
+        writes = endpoint.before_writes and "connection" in parameters(step)
+        given["prepared"] = run_with_retries(_work(step, given, writes=writes))
 
 
 def _work(function: Callable[..., Any], given: Mapping[str, Any], *, writes: bool) -> Callable[[], Any]:
@@ -252,28 +272,3 @@ def _in_connection(
 def _call(function: Callable[..., Any], given: Mapping[str, Any], connection: Connection | None = None) -> Any:
     """Calls a function with the values that its parameters name."""
     return function(**{name: connection if name == "connection" else given[name] for name in parameters(function)})
-
-
-# ---- log: never names, numbers, PANs, or the texts of exceptions, which contain values
-
-
-def _log_call(function: str, status: int, code: str, started: int, invocation_id: str) -> None:
-    milliseconds = (time.perf_counter_ns() - started) / 1e6
-    outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
-    cause = take_retry_cause()
-    level = logging.ERROR if status >= 500 else logging.WARNING if cause else logging.INFO
-    if cause and cause != code:
-        code = f"{code} {cause}".lstrip()
-    logger.log(level, "%s %s %d %.1f ms %s %s", function, outcome, status, milliseconds, invocation_id, code)
-
-
-def _log_unexpected(error: BaseException, function: str, invocation_id: str) -> None:
-    frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
-    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    logger.error("%s error %s %s %s %s", function, type(error).__name__, error_code(error) or "-", where, invocation_id)
-
-
-@cache
-def _log_observer_error(kind: str) -> None:
-    """Logs an observer's error once per type, because an observer that fails usually fails at every call."""
-    logger.error("observer error %s", kind)

@@ -89,24 +89,29 @@ class Keyed(NamedTuple):
     hours: int
 
 
-def find_stored(connection: Connection, keyed: Keyed) -> Response | None:
-    """Returns the response to an earlier call with this key, or None. Raises `IdempotencyKeyReusedError`."""
+def find_stored(connection: Connection, keyed: Keyed) -> tuple[Response | None, bool]:
+    """Returns the response to an earlier call with this key, or None, and whether any key has expired.
+
+    Raises `IdempotencyKeyReusedError`.
+    """
     _, expired_at = _times(keyed.hours)
-    stored = find_response(connection, keyed.key, expired_at=expired_at)
+    stored, has_expired = find_response(connection, keyed.key, expired_at=expired_at)
     if stored is None:
-        return None
+        return None, has_expired
     if not _is_same(stored, keyed):
         raise IdempotencyKeyReusedError
-    return _replay(stored)
+    return _replay(stored), has_expired
 
 
-def run_idempotent(connection: Connection, keyed: Keyed, work: Callable[[], Response]) -> Response | None:
+def run_idempotent(
+    connection: Connection, keyed: Keyed, work: Callable[[], Response], *, sweeps: bool = True
+) -> Response | None:
     """Returns the result of `work`, or the stored response; None if the key was used for another request.
 
-    Raises `LostRaceError`, and every error of `work`.
+    Deletes expired keys if it `sweeps`. Raises `LostRaceError`, and every error of `work`.
     """
     now, expired_at = _times(keyed.hours)
-    stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at)
+    stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at, sweeps=sweeps)
     if stored is not None:
         return _replay(stored) if _is_same(stored, keyed) else None
     response = work()

@@ -153,7 +153,7 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     errors = _errors(endpoint)
     for status in sorted({status_of(error) for error in errors}):
         kinds = [error for error in errors if status_of(error) == status]
-        responses[str(status)] = _problem(status, kinds, schemas)
+        responses[str(status)] = _problem(status, kinds, endpoint.problem_members.get(status, {}), schemas)
     return dict(sorted(responses.items()))
 
 
@@ -186,7 +186,7 @@ def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
     if endpoint.writes or endpoint.before_writes:
         errors.append(OutcomeUnknownError)
     errors += [LostRaceError, InternalError, UnavailableError, DatabaseLoginError]
-    if endpoint.writes is not True or endpoint.before is not None or endpoint.auth.reads_database:
+    if endpoint.writes is not True or endpoint.steps or endpoint.auth.reads_database:
         errors.append(StatementTimeoutError)  # a read in autocommit
     if endpoint.form is not None:
         errors += [BodyNotFormError, BodyInvalidError, LengthRequiredError, TooLargeError]
@@ -203,10 +203,12 @@ def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
     return list(dict.fromkeys([*errors, *(keyed if endpoint.idempotent else [IdempotencyKeyUnsupportedError])]))
 
 
-def _problem(status: int, errors: list[type[RollbookError]], schemas: Schemas) -> dict[str, Any]:
+def _problem(
+    status: int, errors: list[type[RollbookError]], constant: Mapping[str, Any], schemas: Schemas
+) -> dict[str, Any]:
     codes = [error.code for error in errors]
     types = {"type": "string", "enum": [f"/problems/{code}" for code in codes]}
-    members = {
+    members = {name: {"description": f"By default {value}"} for name, value in constant.items()} | {
         name: {**schemas.of[error.code, name], "description": f"Only with {error.code}"}
         for error in errors
         for name in error.members

@@ -29,8 +29,8 @@ class Endpoint:
 
     A handler gets its arguments by parameter name: `request` (the body), `query`, `path`, `headers`, `caller`,
     `settings` (the service's section), `connection` (in a transaction if it `writes`, otherwise in autocommit) and
-    `prepared` (the result of `before`). It returns a `Response`. `auth` and the models may also be functions of the
-    service's settings that return them.
+    `prepared` (the result of the last step of `before`). It returns a `Response`. `auth` and the models may also be
+    functions of the service's settings that return them.
     """
 
     service: str
@@ -57,23 +57,27 @@ class Endpoint:
     body_limit: int = BODY_LIMIT
     writes: bool | Callable[..., bool] = False
     idempotent: bool = False
-    before: Callable[..., Any] | None = None
-    """Runs once per call, before the handler's transaction, and again only if its own database work is retried. With
-    `before_writes` its `connection` is in a separate transaction, which stays committed if the call fails later."""
+    before: Callable[..., Any] | Sequence[Callable[..., Any]] = ()
+    """One step or several, which run once per call, before the handler's transaction. Each is repeated only if its own
+    database work is retried, and gets the result of the step before as `prepared`. A step with `connection` reads in
+    autocommit; with `before_writes` it has a transaction of its own, which stays committed if the call fails later."""
     before_writes: bool = False
     render: Callable[[Any], bytes] | None = None
     """Turns the body of the handler's response into bytes, after the connection is returned to the pool."""
     returns: Mapping[int, Any] = field(default_factory=dict)
     """A type or `Returns` by status."""
     errors: Sequence[type[RollbookError]] = ()
+    problem_members: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Members that every problem of a status has, also those of the edge itself."""
     links: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI links: bodies for other operations, built from this response by runtime expressions."""
     settings: Any = None
 
     def __post_init__(self) -> None:
         given = self._given()
-        _require_parameters(self.handler, given | {"connection"} | ({"prepared"} if self.before else set()))
-        _require_parameters(self.before, given | ({"connection"} if self.before_writes else set()))
+        _require_parameters(self.handler, given | {"connection"} | ({"prepared"} if self.steps else set()))
+        for number, step in enumerate(self.steps):
+            _require_parameters(step, given | {"connection"} | ({"prepared"} if number else set()))
         if callable(self.writes):
             _require_parameters(self.writes, given)
         if self.idempotent and (self.render or not self.writes):
@@ -82,8 +86,13 @@ class Endpoint:
             raise TypeError(f"{self.name}: one of body, form and ignore_body")
         if self.parse is not None and self.body is None:
             raise TypeError(f"{self.name}: parse needs a body, which describes what it reads")
-        if self.before_writes and self.before is None:
-            raise TypeError(f"{self.name}: before_writes needs before")
+        if self.before_writes and not any("connection" in parameters(step) for step in self.steps):
+            raise TypeError(f"{self.name}: before_writes needs a step that takes connection")
+
+    @property
+    def steps(self) -> Sequence[Callable[..., Any]]:
+        """The steps of `before`."""
+        return (self.before,) if callable(self.before) else self.before
 
     def _given(self) -> set[str]:
         """Returns the parameters that a handler, `before` and `writes` may have."""
@@ -199,7 +208,7 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
-def _require_parameters(function: Callable[..., Any] | None, known: set[str]) -> None:
-    if function is not None and (unknown := set(parameters(function)) - known):
+def _require_parameters(function: Callable[..., Any], known: set[str]) -> None:
+    if unknown := set(parameters(function)) - known:
         name = getattr(function, "__name__", function)
         raise TypeError(f"{name} takes {', '.join(sorted(unknown))}; it may take {', '.join(sorted(known))}")

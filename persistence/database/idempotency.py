@@ -6,7 +6,7 @@ first one ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
@@ -15,13 +15,15 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
-    Select,
     Table,
     Unicode,
+    and_,
     bindparam,
+    case,
     delete,
     exists,
     insert,
+    literal_column,
     not_,
     null,
     or_,
@@ -115,43 +117,59 @@ _CLAIM_EXPIRED = (
     .values(dict.fromkeys(("status", "body", "media_type", "headers"), null()))
 )
 _FIND = select(*(KEYS.c[name] for name in StoredResponse._fields)).where(*_IS_KEY)
-_FIND_LIVE = _FIND.where(not_(_IS_EXPIRED))
+_OLD = KEYS.alias("old")
+_HAS_EXPIRED = exists(_OLD.c.id).where(_OLD.c.created_at <= bindparam("expired_at"))
+_ONE = select(literal_column("1").label("one")).subquery("one")  # so that there is a row without a key, too
+_FIND_LIVE = select(
+    case((_HAS_EXPIRED, literal_column("1")), else_=literal_column("0")),
+    KEYS.c.id,
+    *(KEYS.c[name] for name in StoredResponse._fields),
+).select_from(_ONE.outerjoin(KEYS, and_(*_IS_KEY, not_(_IS_EXPIRED))))
 _STORE = (
     update(KEYS)
     .where(*_HAS_KEY, KEYS.c.caller == _CALLER)
     .values({name: bindparam(f"new_{name}") for name in ("status", "body", "media_type", "headers")})
 )
+_DELETE_OF_CALLER = delete(KEYS).where(KEYS.c.caller == _CALLER)
 _DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _OPERATION), KEYS)
 
 
-def claim_key(connection: Connection, key: Key, *, call_hash: str, now: str, expired_at: str) -> StoredResponse | None:
+def claim_key(
+    connection: Connection, key: Key, *, call_hash: str, now: str, expired_at: str, sweeps: bool = True
+) -> StoredResponse | None:
     """Claims a free key and returns None, or returns the response that is stored under the key.
 
-    A key is free if it was stored at `expired_at` or earlier; up to `SWEEP_LIMIT` such keys are deleted. Raises
-    `LostRaceError` if another transaction deletes the key meanwhile.
+    A key is free if it was stored at `expired_at` or earlier; a claim that `sweeps` deletes up to `SWEEP_LIMIT` such
+    keys. Raises `LostRaceError` if another transaction deletes the key meanwhile.
     """
-    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
-        connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
+    if sweeps:
+        _delete_expired(connection, expired_at)
     new = {**key.parameters(), "new_hash": call_hash, "now": now}
     if connection.execute(_CLAIM, new).rowcount == 1:
         return None
     if connection.execute(_CLAIM_EXPIRED, {**new, "expired_at": expired_at}).rowcount == 1:
         return None
-    stored = _find(connection, _FIND, key.parameters())
-    if stored is None:
+    rows = connection.execute(_FIND, key.parameters()).all()
+    if not rows:
         raise LostRaceError  # deleted by another transaction between the two statements
-    return stored
+    return _own(rows)
 
 
-def find_response(connection: Connection, key: Key, *, expired_at: str) -> StoredResponse | None:
-    """Returns the response stored under a key after `expired_at`, or None."""
-    return _find(connection, _FIND_LIVE, {**key.parameters(), "expired_at": expired_at})
+def _delete_expired(connection: Connection, expired_at: str) -> None:
+    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
+        connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
 
 
-def _find(connection: Connection, statement: Select[Any], values: dict[str, object]) -> StoredResponse | None:
-    stored = [StoredResponse._make(row) for row in connection.execute(statement, values)]
+def find_response(connection: Connection, key: Key, *, expired_at: str) -> tuple[StoredResponse | None, bool]:
+    """Returns the response stored under a key after `expired_at`, or None, and whether any key has expired."""
+    rows = connection.execute(_FIND_LIVE, {**key.parameters(), "expired_at": expired_at}).all()
+    stored = [row[2:] for row in rows if row[1] is not None]
+    return (_own(stored) if stored else None), bool(rows[0][0])
+
+
+def _own(rows: Sequence[Sequence[Any]]) -> StoredResponse:
     # While 0.1.0 and this release run side by side, both may store the same key; the one of the caller counts.
-    return min(stored, key=lambda response: response.call_hash is None, default=None)
+    return min(map(StoredResponse._make, rows), key=lambda response: response.call_hash is None)
 
 
 def store_response(connection: Connection, key: Key, response: StoredResponse) -> None:
@@ -165,3 +183,8 @@ def delete_keys(connection: Connection, operations: Collection[str]) -> None:
     """Deletes the keys of these operations, except keys that other transactions have locked."""
     for operation in operations:
         connection.execute(_DELETE_KEYS, {"of_operation": operation})
+
+
+def delete_responses(connection: Connection, caller: str) -> None:
+    """Deletes every key of a caller, with its response."""
+    connection.execute(_DELETE_OF_CALLER, {"of_caller": caller})

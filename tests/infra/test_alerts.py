@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from api.http import endpoint
+from api.http import log
 from tests.infra.template import ALERT, APP, MAIN, modules
 
 ID = "0b5a7f0e-4c6d-4f1e-9b1a-2d3c4b5a6f70"
@@ -16,8 +16,8 @@ ID = "0b5a7f0e-4c6d-4f1e-9b1a-2d3c4b5a6f70"
 
 def written(caplog: pytest.LogCaptureFixture, status: int, code: str) -> str:
     """The log line of a call, as the app writes it."""
-    with caplog.at_level(logging.INFO, endpoint.logger.name):
-        endpoint._log_call("get_users", status, code, time.perf_counter_ns(), ID)
+    with caplog.at_level(logging.INFO, log.logger.name):
+        log.log_call("get_users", status, code, time.perf_counter_ns(), ID)
     return caplog.messages[-1]
 
 

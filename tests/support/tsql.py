@@ -175,10 +175,10 @@ def _misplaced_condition(node: exp.Expr) -> Iterator[str]:
 
 
 def _misplaced_join(node: exp.Expr) -> Iterator[str]:
-    """Inner joins with ON; a comma only after the table of an UPDATE, which SQLAlchemy repeats in its FROM."""
+    """Inner and left joins with ON; a comma only after the table of an UPDATE, which SQLAlchemy repeats in its FROM."""
     if isinstance(node, exp.Join):
         parts = {name for name, value in node.args.items() if value} - {"this", "on"}
-        if parts - {"kind"} or node.kind not in ("", "INNER"):
+        if parts - {"kind", "side"} or (node.side, node.kind) not in (("", ""), ("", "INNER"), ("LEFT", "OUTER")):
             yield f"JOIN with {', '.join(sorted(parts))}"
         table = node.parent
         in_update = table and isinstance(table.parent, exp.From) and isinstance(table.parent.parent, exp.Update)

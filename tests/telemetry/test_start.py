@@ -17,7 +17,7 @@ from opentelemetry.trace import Tracer
 
 import settings
 import telemetry
-from api.http import endpoint
+from api.http import endpoint, log
 from persistence.database import retries
 from settings import SettingsError
 from tests.support.telemetry import CLOSED, count_listeners, observing
@@ -138,7 +138,7 @@ def test_with_a_connection_string_everything_but_log_lines_is_exported(
     assert exported
     assert exported != "rollbook"
     assert not "rollbook".startswith(f"{exported}.")
-    assert endpoint.logger.name == telemetry.logger.name == "rollbook"
+    assert log.logger.name == telemetry.logger.name == "rollbook"
     assert options["sampling_ratio"] == 1  # its sampler must leave the decision to `observe`
     assert [sampler.get_description() for sampler in distribution.samplers] == ["ApplicationInsightsSampler0.1"]
     assert options["enable_live_metrics"] is False

@@ -213,5 +213,5 @@ def test_an_array_is_required_where_an_absent_one_is_a_400(body: Any) -> None:
 
 
 def test_writes_before_a_handler_may_have_an_unknown_outcome() -> None:
-    operation = _described(before=lambda: None, before_writes=True)["paths"]["/toy"]["post"]
+    operation = _described(before=lambda connection: connection, before_writes=True)["paths"]["/toy"]["post"]
     assert "outcome-unknown" in operation["responses"]["503"]["description"]

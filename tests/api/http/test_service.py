@@ -27,7 +27,7 @@ def client(database_file: Path, tmp_path: Path) -> Iterator[httpx.Client]:
     with connections.transaction() as connection:
         connection.exec_driver_sql(toy.TABLE)
     journal.entries.clear()
-    journal.races = 0
+    journal.races, journal.is_signed_out = 0, False
     with serving_service(toy.service, tmp_path) as client:
         yield client
 
@@ -161,6 +161,24 @@ def test_writes_of_before_stay_though_the_call_fails(client: httpx.Client) -> No
         response = client.post("/toy/login", content="username=a&password=b", headers=FORM)
         assert (response.status_code, response.headers["retry-after"]) == (429, str(count))
     assert notes() == [("a", "failure")] * 2
+    assert journal.entries == ["verify a 1", "verify a 2"]
+
+
+def test_a_retried_call_checks_its_caller_again(client: httpx.Client, statements: list[str]) -> None:
+    assert client.post("/toy/notes", json={"text": "loses twice"}, headers=TOKEN).status_code == 201
+    assert statements.count("SELECT 1") == 3
+    for headers in (TOKEN, {**TOKEN, "Idempotency-Key": "k"}):
+        journal.is_signed_out = False
+        response = client.post("/toy/notes", json={"text": "signs out"}, headers=headers)
+        assert problem(response) == (401, "no-token", [])
+    assert len(notes()) == 1
+
+
+def test_an_endpoint_adds_members_to_every_problem_of_a_status(client: httpx.Client) -> None:
+    response = client.post("/toy/login", content="username=a", headers=FORM)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+    assert client.post("/toy/login", json={}).json()["error"] == "invalid_request"
+    assert "error" not in client.post("/toy/login", content="username=a&password=b", headers=FORM).json()
 
 
 def test_writes_may_depend_on_the_request(client: httpx.Client) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import settings
-from api.http.endpoint import MAX_FRAMES, TimerFailedError, set_request_observer, timer_function
+from api.http.endpoint import TimerFailedError, set_request_observer, timer_function
+from api.http.log import MAX_FRAMES
 from api.http.responses import Response
 from api.http.service import Service
 from domain.errors import ConflictError

@@ -39,6 +39,8 @@ class Journal:
     entries: list[str] = field(default_factory=list)
     races: int = 0
     """How many of the next attempts lose a race."""
+    is_signed_out: bool = False
+    """Whether every token is rejected."""
 
     def lose_race(self) -> None:
         """Raises `LostRaceError` while the test demands lost races."""
@@ -120,7 +122,7 @@ class Token:
         journal.lose_race()
         with reading() as connection:
             connection.exec_driver_sql("SELECT 1")
-        if scheme != "Bearer" or not name:
+        if scheme != "Bearer" or not name or journal.is_signed_out:
             raise NoTokenError
         if self.role not in ("", name):
             raise RoleRequiredError
@@ -250,6 +252,9 @@ def toy_add(request: Note, caller: Writer, connection: Connection, prepared: str
     number = _insert(connection, caller.name, note)
     if request.text == "loses twice" and journal.entries.count("handler") < 3:
         raise LostRaceError
+    if request.text == "signs out":
+        journal.is_signed_out = True
+        raise LostRaceError
     if request.text == "taken":
         raise TakenError(member_values={"notes": [number]}, fields=["text"])
     return Response(Stored(id=number, text=note), 201, headers={"Location": f"/toy/notes/{number}"})
@@ -325,8 +330,21 @@ def _count(request: SignIn, connection: Connection) -> int:
     return _insert(connection, request.username, "failure")
 
 
-@service.endpoint("toy_sign_in", route="toy/login", form=SignIn, auth=Anonymous(), before=_count, before_writes=True,
-                  errors=[TooManyNotesError])  # fmt: skip
+def _verify(request: SignIn, prepared: int) -> int:
+    journal.entries.append(f"verify {request.username} {prepared}")
+    return prepared
+
+
+@service.endpoint(
+    "toy_sign_in",
+    route="toy/login",
+    form=SignIn,
+    auth=Anonymous(),
+    before=(_count, _verify),
+    before_writes=True,
+    problem_members={400: {"error": "invalid_request"}},
+    errors=[TooManyNotesError],
+)
 def toy_sign_in(request: SignIn, prepared: int) -> Response:
     """Counts a sign-in, and then fails."""
     raise TooManyNotesError(header_values={"Retry-After": str(prepared)})
