@@ -6,7 +6,9 @@ Every statement is compiled for SQL Server; every response of the server is chec
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
+import pkgutil
 import shutil
 import sqlite3
 import tempfile
@@ -44,12 +46,14 @@ from sqlalchemy.sql import ClauseElement
 from sqlmodel import SQLModel
 
 import function_app
+import persistence
 import settings
 from api.http.openapi import build_document
 from api.http.service import Endpoint
 from devhost.indexing import read_route_prefix
 from persistence.database import connections
 from persistence.migrations.embedded import upgrade_embedded
+from persistence.migrations.history import list_branches
 from persistence.migrations.scripts import apply_scripts
 from persistence.migrations.state import migration_branches
 from persistence.migrations.upgrade import upgrade
@@ -64,7 +68,10 @@ TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "")
 """A SQL Server whose database belongs to the caller: the tests make their schema in it and remove it."""
 
 PROJECT = Path(__file__).resolve().parent.parent
-BRANCHES = migration_branches(service.name for service in load_services(SERVICES))
+# Every branch and all models, also those of services without a word in SERVICES: a test database has all tables.
+BRANCHES = migration_branches((*(service.name for service in load_services(SERVICES)), *list_branches()))
+for _module in pkgutil.iter_modules(persistence.__path__, "persistence."):
+    importlib.import_module(_module.name)
 
 # Without a deadline, because machines may be busy; derandomized, so that failures are repeatable.
 hypothesis_settings.register_profile("rollbook", deadline=None, derandomize=True, print_blob=True)
@@ -135,7 +142,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An embedded database with every migration, for copies: copying is faster than migrating."""
     path = tmp_path_factory.mktemp("migrated") / "rollbook.db"
     connections.connect(f"sqlite:///{path}", threads=1)
-    upgrade_embedded(BRANCHES)
+    upgrade_embedded(BRANCHES, samples=True)
     connections.close()
     return path
 

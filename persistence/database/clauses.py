@@ -80,13 +80,20 @@ def limit_rows(statement: Select[Any]) -> Select[Any]:
     )
 
 
-def count_rows(statement: Select[Any]) -> Select[Any]:
-    """Returns the count of the rows of `statement`, which has no ORDER BY; it stops at the parameter `row_limit`."""
+def limit_any_rows(statement: Select[Any]) -> Select[Any]:
+    """Returns `statement`, which has no ORDER BY, limited to any of its rows: as many as the parameter `row_limit`.
+
+    It may be part of another statement, where SQLAlchemy leaves out the ORDER BY that `limit_rows` needs.
+    """
     limit = bindparam("row_limit", type_=Integer())
-    limited = statement.prefix_with(text("TOP (:row_limit)").bindparams(limit), dialect="mssql").suffix_with(
+    return statement.prefix_with(text("TOP (:row_limit)").bindparams(limit), dialect="mssql").suffix_with(
         text("LIMIT :row_limit").bindparams(limit), dialect="sqlite"
     )
-    return select(func.count()).select_from(limited.subquery())
+
+
+def count_rows(statement: Select[Any]) -> Select[Any]:
+    """Returns the count of the rows of `statement`, which has no ORDER BY; it stops at the parameter `row_limit`."""
+    return select(func.count()).select_from(limit_any_rows(statement).subquery())
 
 
 def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:
@@ -104,6 +111,14 @@ def for_update(statement: Select[Any], table: FromClause) -> Select[Any]:
     database.
     """
     return statement.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+
+
+def for_update_of_range(statement: Select[Any], table: FromClause) -> Select[Any]:
+    """Returns `statement` with locks, until the transaction ends, on the rows of `table` that it reads or would read.
+
+    No other transaction inserts such a row meanwhile, or reads one with this clause. Needs an index of the range.
+    """
+    return statement.with_hint(table, "WITH (UPDLOCK, HOLDLOCK, ROWLOCK)", "mssql")
 
 
 def skip_locked(statement: L, table: Table) -> L:

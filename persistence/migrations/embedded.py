@@ -14,8 +14,10 @@ from settings import SettingsError
 logger = logging.getLogger("rollbook")
 
 
-def upgrade_embedded(branches: Sequence[str]) -> None:
+def upgrade_embedded(branches: Sequence[str], *, samples: bool = False) -> None:
     """Migrates these branches of an embedded database; leaves a SQL Server alone, and does not contact it.
+
+    `samples`: as in `upgrade`.
 
     Raises `SettingsError` for a database that is newer than this version of the app, and for one that cannot be
     migrated: what was migrated before the failure is kept, and nothing of the rest.
@@ -32,6 +34,6 @@ def upgrade_embedded(branches: Sequence[str]) -> None:
         if compare_versions(versions, branches) == "outdated":
             module = importlib.import_module("persistence.migrations.upgrade")
             is_empty = attempt("Reading the tables", module.is_empty)
-            module.upgrade(branches, logger.debug if is_empty else logger.info)
+            module.upgrade(branches, logger.debug if is_empty else logger.info, samples=samples)
     except MigrationFailedError as error:
         raise SettingsError(f"DATABASE_URL names a database that cannot be migrated: {error}.") from error

@@ -24,11 +24,12 @@ from persistence.migrations.state import describe_newer, find_versions, parse_ve
 Report = Callable[[str], None]
 
 
-def upgrade(branches: Sequence[str], report: Report) -> None:
+def upgrade(branches: Sequence[str], report: Report, *, samples: bool = False) -> None:
     """Applies the missing migrations of these branches, in their order, and reports when each begins and ends.
 
     A database of release 0.1.0 is adopted. Before the first migration of an existing SQLite file a copy is written
-    beside it. Raises `MigrationFailedError`: the migrations before the one that failed stay.
+    beside it. With `samples` the tables of an embedded database get sample accounts, whose password is public, and
+    what belongs to them. Raises `MigrationFailedError`: the migrations before the one that failed stay.
     """
     versions = attempt("Reading alembic_version", find_versions)
     if newer := describe_newer(versions, branches):
@@ -38,7 +39,7 @@ def upgrade(branches: Sequence[str], report: Report) -> None:
     needs_copy = is_embedded() and not attempt("Reading the tables", is_empty)
     for migration in list_migrations(branches):
         if migration.number > versions.get(migration.branch, 0):
-            _apply(migration, report, needs_copy=needs_copy)
+            _apply(migration, report, needs_copy=needs_copy, samples=samples)
             needs_copy = False
 
 
@@ -55,14 +56,16 @@ def _require_dbo() -> None:
         raise MigrationFailedError(f"The default schema of this login is {schema}; it must be dbo")
 
 
-def _apply(migration: Migration, report: Report, *, needs_copy: bool) -> None:
+def _apply(migration: Migration, report: Report, *, needs_copy: bool, samples: bool) -> None:
     report(f"{migration.name}: running")
     started = time.monotonic()
-    outcome = attempt(migration.name, functools.partial(_run, migration, report if needs_copy else None))
+    outcome = attempt(
+        migration.name, functools.partial(_run, migration, report if needs_copy else None, samples=samples)
+    )
     report(f"{migration.name}: {outcome} in {time.monotonic() - started:.1f} s")
 
 
-def _run(migration: Migration, report_copy: Report | None) -> str:
+def _run(migration: Migration, report_copy: Report | None, *, samples: bool) -> str:
     """Applies a migration by `env.py` in one transaction, and returns the outcome."""
     steps: list[MigrationStep] = []
 
@@ -74,7 +77,7 @@ def _run(migration: Migration, report_copy: Report | None) -> str:
 
     try:
         with _connection() as connection:
-            config = alembic_config(connection=connection)
+            config = alembic_config(connection=connection, samples=samples)
             with EnvironmentContext(config, migration.scripts, fn=find_steps):
                 migration.scripts.run_env()
     except CommandError as error:
