@@ -17,8 +17,11 @@ from pathlib import Path
 import pytest
 
 from admin.__main__ import build_parser
+from api import SERVICES, load_services
 from persistence.migrations.heads import HEADS
-from persistence.migrations.scripts import SQL
+from persistence.migrations.history import list_migrations
+from persistence.migrations.scripts import SCRIPTS, SQL
+from persistence.migrations.state import migration_branches
 from tests.conftest import BRANCHES, PROJECT
 from tests.support.projects import SECONDS, ProjectCopy
 from tests.support.recording_server import recording_server
@@ -28,6 +31,8 @@ ASHA = str(SEED_MANAGERS[0]["manager_id"])
 FARAH = str(SEED_MANAGERS[-1]["manager_id"])
 NEW = "7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+ENABLED = migration_branches(service.name for service in load_services(SERVICES))
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -121,10 +126,9 @@ def test_migrate_migrates_an_embedded_database_and_reports_it(run: Run, tmp_path
     first, *lines, last = _printed(run("migrate", DATABASE_URL=new))
     assert first == "DATABASE_URL names a SQLite file, which is migrated as when the app starts."
     assert [re.sub(r"in \d+\.\d s", "in # s", line) for line in lines if not line.endswith(": running")] == [
-        f"{name}: done in # s"
-        for name in ("shared_0001_baseline", "shared_0002_callers", "users_0001_baseline", "points_0001_baseline")
+        f"{migration.name}: done in # s" for migration in list_migrations(ENABLED)
     ]
-    assert last == f"The schema is current: {', '.join(HEADS[branch] for branch in BRANCHES)}."
+    assert last == f"The schema is current: {', '.join(HEADS[branch] for branch in ENABLED)}."
     assert _printed(run("migrate", DATABASE_URL=new)) == [first, last]
 
 
@@ -134,7 +138,7 @@ def test_migrate_applies_migrations_and_scripts_to_a_server(capsys: pytest.Captu
         arguments.branches = BRANCHES
         arguments.run(arguments)
     applied = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sql/")]
-    scripts = sorted(path for path in SQL.glob("*/*.sql") if not path.name[0].isdigit())
+    scripts = sorted(path for script in SCRIPTS for path in SQL.glob(f"*/{script}.sql"))
     assert sorted(applied) == [f"sql/{path.relative_to(SQL).as_posix()}: applied" for path in scripts]
     assert "ALTER TABLE idempotency_keys ADD caller" in "".join(server.executed)
 

@@ -53,7 +53,7 @@ def test_the_migrations_make_the_tables_of_the_models_on_sqlite(migrated_file: P
 
 @pytest.mark.usefixtures("database_file")
 def test_alembic_finds_no_difference_between_migrations_and_models() -> None:
-    assert {*BRANCHES} == {*list_branches()}  # every service is enabled
+    assert {*BRANCHES} == {*list_branches()}  # every migration has run
     with connections.engines()[0].connect() as connection:
         command.check(alembic_config(connection=connection, models=SQLModel.metadata))  # raises
 
@@ -95,7 +95,7 @@ def test_mobile_numbers_and_pans_are_masked_from_the_beginning() -> None:
     assert len(re.findall(r"'(mob_num|pan_num)'", (SQL / "users" / "masks.sql").read_text("utf-8"))) == 2
 
 
-def test_keys_and_payers_are_compared_by_code_point() -> None:
+def test_keys_names_and_hashes_are_compared_by_code_point() -> None:
     schema = read_schema(script_statements(*MIGRATIONS))
     compared = [
         f"{table}.{part.split()[0]}"
@@ -103,8 +103,9 @@ def test_keys_and_payers_are_compared_by_code_point() -> None:
         for part in sorted(parts)
         if " COLLATE Latin1_General_100_BIN2 " in part
     ]
+    accounts = [f"accounts.{column}" for column in ("password_hash", "role", "username")]
     keys = [f"idempotency_keys.{column}" for column in ("caller", "idempotency_key", "trigger_name")]
-    assert sorted(compared) == [*keys, "points_balances.payer"]
+    assert sorted(compared) == ["account_failures.username", *accounts, *keys, "points_balances.payer"]
 
 
 # ---- what is generated

@@ -15,6 +15,7 @@ from tests.conftest import BRANCHES
 from tests.support.recording_server import fault, recording_server
 
 BEHIND, AHEAD = "shared_0001", "users_0999"
+OTHERS = [head for branch, head in HEADS.items() if branch not in ("shared", "users")]
 
 
 @pytest.mark.parametrize(
@@ -24,9 +25,9 @@ BEHIND, AHEAD = "shared_0001", "users_0999"
         ([*HEADS.values(), "gone_0003", "1a2b3c4d"], "current"),
         ([], "outdated"),
         ([HEADS["shared"], HEADS["users"]], "outdated"),
-        ([BEHIND, HEADS["users"], HEADS["points"]], "outdated"),
-        ([HEADS["shared"], AHEAD, HEADS["points"]], "newer"),
-        ([BEHIND, AHEAD, HEADS["points"]], "outdated"),
+        ([BEHIND, HEADS["users"], *OTHERS], "outdated"),
+        ([HEADS["shared"], AHEAD, *OTHERS], "newer"),
+        ([BEHIND, AHEAD, *OTHERS], "outdated"),
     ],
 )
 def test_the_state_compares_what_is_applied_with_the_heads(
