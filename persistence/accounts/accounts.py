@@ -45,6 +45,7 @@ _OF_NAME = ACCOUNTS.c.username == bindparam("of_username", type_=ACCOUNTS.c.user
 _OF_ID = ACCOUNTS.c.id == bindparam("of_id", type_=ACCOUNTS.c.id.type)
 _HAS_HASH = ACCOUNTS.c.password_hash == bindparam("old_hash", type_=ACCOUNTS.c.password_hash.type)
 _FIND = select(*(ACCOUNTS.c[name] for name in Account._fields)).where(_OF_NAME)
+_FIND_BY_ID = select(*(ACCOUNTS.c[name] for name in Account._fields)).where(_OF_ID)
 _IS_SAMPLE = exists(ACCOUNTS.c.id).where(ACCOUNTS.c.is_sample)
 _HAS_SAMPLES = select(case((_IS_SAMPLE, literal_column("1")), else_=literal_column("0")))  # T-SQL has no booleans
 _INSERT = insert(ACCOUNTS).inline()
@@ -66,6 +67,12 @@ _REPLACE_PASSWORD = _RENEW_HASH.values(is_sample=false())
 def find_account(connection: Connection, username: str) -> Account | None:
     """Returns the account of a name, or None."""
     row = connection.execute(_FIND, {"of_username": username}).one_or_none()
+    return None if row is None else Account._make(row)
+
+
+def find_account_by_id(connection: Connection, account_id: int) -> Account | None:
+    """Returns the account of an id, or None."""
+    row = connection.execute(_FIND_BY_ID, {"of_id": account_id}).one_or_none()
     return None if row is None else Account._make(row)
 
 
