@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.timestamps import format_timestamp
+from domain.timestamps import format_timestamp, shift_timestamp
 
 aware_times = st.datetimes(
     min_value=datetime(1, 1, 3),  # noqa: DTZ001 - the strategy adds the zone
@@ -39,3 +39,9 @@ def test_timestamps_have_27_characters_sort_as_time_does_and_round_trip(one: dat
     assert (first < second, first == second) == (one < other, one == other)
     assert datetime.fromisoformat(first) == one
     assert format_timestamp(datetime.fromisoformat(first)) == first
+
+
+@given(aware_times, st.integers(-86400, 86400))
+def test_a_shifted_timestamp_is_so_many_seconds_later(time: datetime, seconds: int) -> None:
+    shifted = shift_timestamp(format_timestamp(time), seconds)
+    assert shifted == format_timestamp(time + timedelta(seconds=seconds))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.sql import ClauseElement
 
 from persistence.database.clauses import (
     count_rows,
     for_update,
+    for_update_of_range,
     in_json_array,
+    limit_any_rows,
     limit_rows,
     optimize_for_first,
     skip_locked,
@@ -37,10 +39,16 @@ def test_a_count_stops_by_top() -> None:
     assert "FROM (SELECT TOP (:row_limit) users.id AS id" in _on_sql_server(count_rows(select(USERS.c.id)))
 
 
+def test_a_limit_to_any_rows_stays_inside_of_another_statement() -> None:
+    some = limit_any_rows(select(USERS.c.id).where(USERS.c.version == 1))
+    assert "users.id IN (SELECT TOP (:row_limit) users.id" in _on_sql_server(delete(USERS).where(USERS.c.id.in_(some)))
+
+
 def test_hints_of_locks_and_plans_reach_sql_server_alone() -> None:
     ids = select(USERS.c.id)
     for statement, hint in (
         (for_update(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK)"),
+        (for_update_of_range(ids, USERS), "FROM users WITH (UPDLOCK, HOLDLOCK, ROWLOCK)"),
         (skip_locked(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"),
         (optimize_for_first(ids, 10), "OPTION (FAST 10)"),
     ):
