@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from itertools import count
 from typing import Any
@@ -173,10 +173,11 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
         writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
         # A caller who was rejected meanwhile has no effect.
         repeat = partial(_retry_checked, authenticate) if auth.reads_database else run_with_retries
-        if key is None or not writes:
-            return _run_once(endpoint, given, repeat, writes=writes)
-        keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours)
-        return _run_keyed(endpoint, given, repeat, keyed)
+        with _call(endpoint.limit, given) if endpoint.limit else nullcontext():
+            if key is None or not writes:
+                return _run_once(endpoint, given, repeat, writes=writes)
+            keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours)
+            return _run_keyed(endpoint, given, repeat, keyed)
 
     if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
         return run

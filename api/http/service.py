@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -62,6 +63,9 @@ class Endpoint:
     database work is retried, and gets the result of the step before as `prepared`. A step with `connection` reads in
     autocommit; with `before_writes` it has a transaction of its own, which stays committed if the call fails later."""
     before_writes: bool = False
+    limit: Callable[..., AbstractContextManager[None]] | None = None
+    """Returns a context manager that is entered after `check()` and left after the handler; it may raise when entered.
+    It limits how many calls do costly work at once."""
     render: Callable[[Any], bytes] | None = None
     """Turns the body of the handler's response into bytes, after the connection is returned to the pool."""
     returns: Mapping[int, Any] = field(default_factory=dict)
@@ -78,8 +82,9 @@ class Endpoint:
         _require_parameters(self.handler, given | {"connection"} | ({"prepared"} if self.steps else set()))
         for number, step in enumerate(self.steps):
             _require_parameters(step, given | {"connection"} | ({"prepared"} if number else set()))
-        if callable(self.writes):
-            _require_parameters(self.writes, given)
+        for function in (self.writes, self.limit):
+            if callable(function):
+                _require_parameters(function, given)
         if self.idempotent and (self.render or not self.writes):
             raise TypeError(f"{self.name}: an idempotent endpoint writes, and its response is stored as it is")
         if sum(part is not None for part in (self.body, self.form)) + self.ignore_body > 1:
@@ -95,7 +100,7 @@ class Endpoint:
         return (self.before,) if callable(self.before) else self.before
 
     def _given(self) -> set[str]:
-        """Returns the parameters that a handler, `before` and `writes` may have."""
+        """Returns the parameters that a handler, `before`, `limit` and `writes` may have."""
         parts = {"request": self.body or self.form, "query": self.query, "path": self.path, "headers": self.headers}
         return {"caller", "settings"} | {name for name, part in parts.items() if part is not None}
 

@@ -6,6 +6,8 @@ import enum
 import json
 import logging
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -67,6 +69,7 @@ def _problem(response: Any) -> tuple[int, str, list[str]]:
         ({"before_writes": True}, "before"),
         ({"before": lambda request: request}, "request"),
         ({"writes": lambda query: query}, "query"),
+        ({"limit": lambda query: query}, "query"),
     ],
 )
 def test_a_declaration_without_what_it_needs_fails_at_import(declared: Any, message: str) -> None:
@@ -215,3 +218,29 @@ def test_an_array_is_required_where_an_absent_one_is_a_400(body: Any) -> None:
 def test_writes_before_a_handler_may_have_an_unknown_outcome() -> None:
     operation = _described(before=lambda connection: connection, before_writes=True)["paths"]["/toy"]["post"]
     assert "outcome-unknown" in operation["responses"]["503"]["description"]
+
+
+# ---- limits
+
+
+def test_a_limit_is_held_from_the_first_step_to_the_end_of_the_handler() -> None:
+    held: list[str] = []
+
+    class FullError(ConflictError):
+        code = "full"
+
+    @contextmanager
+    def limit(request: Amount) -> Iterator[None]:
+        if request.amount > 1:
+            raise FullError
+        held.append("entered")
+        yield
+        held.append("left")
+
+    call = serve(
+        lambda: held.append("handler") or Response({}), body=Amount, limit=limit, before=lambda: held.append("step")
+    )
+    assert call(b'{"amount": 1}').status_code == 200
+    assert held == ["entered", "step", "handler", "left"]
+    assert _problem(call(b'{"amount": 2}'))[:2] == (409, "/problems/full")
+    assert held == ["entered", "step", "handler", "left"]
