@@ -35,7 +35,10 @@ def build(configured: settings.Settings) -> func.FunctionApp:
         _register_endpoint(app, endpoint, configured.idempotency_hours)
     _register_timers(app, [timer for built in functions for timer in built.timers], enabled=configured.timers)
     connections.connect_from_settings(configured)
-    upgrade_embedded(migration_branches(service.name for service in services))
+    branches = migration_branches(service.name for service in services)
+    upgrade_embedded(branches, samples=configured.permits_samples)
+    for service in services:
+        service.on_start(configured)
     if configured.telemetry:
         importlib.import_module("telemetry").start(configured)
     return app

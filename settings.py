@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -119,6 +120,11 @@ class Settings:
         """Returns an instance of the dataclass `declared` with the values of its settings. Raises `SettingsError`."""
         return declared(**_read(declared, self.values))
 
+    @property
+    def permits_samples(self) -> bool:
+        """Whether sample accounts are made and can sign in: their password is public, so only on loopback."""
+        return not self.on_azure and _is_loopback(self.host)
+
 
 @functools.cache
 def current() -> Settings:
@@ -202,6 +208,14 @@ def _timers(values: Values) -> bool:
     """Returns whether timers can run: the host needs storage for their leases, the development host sets TIMERS."""
     has_storage = any(values.get(name) for name in ("AzureWebJobsStorage", "AzureWebJobsStorage__accountName"))
     return _switch(values, "TIMERS", default=has_storage)
+
+
+def _is_loopback(host: str) -> bool:
+    """Returns whether `host` is loopback by itself; other names than localhost are not resolved."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 # ---- the settings of the development host

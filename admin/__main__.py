@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import io
 import os
 import sys
@@ -15,7 +13,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 import settings
-from admin.commands import CommandFailedError
+from admin.commands import CommandFailedError, load_modules
 from api import load_services
 from domain.errors import RollbookError
 from persistence.database import connections
@@ -64,8 +62,9 @@ def _run_command() -> None:
         )
     )
     arguments.branches = migration_branches(services)
+    arguments.settings = configured
     if arguments.command != "migrate":
-        upgrade_embedded(arguments.branches)
+        upgrade_embedded(arguments.branches, samples=configured.permits_samples)
     arguments.run(arguments)
 
 
@@ -76,9 +75,8 @@ def build_parser(services: Iterable[str]) -> argparse.ArgumentParser:
         description="Commands on the database that DATABASE_URL names, for the enabled services.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in (SHARED, *services):
-        if importlib.util.find_spec(f"admin.{name}") is not None:
-            importlib.import_module(f"admin.{name}").add_commands(commands)
+    for module in load_modules((SHARED, *services)):
+        module.add_commands(commands)
     return parser
 
 

@@ -1,10 +1,13 @@
-"""What the commands of all services share: how they are added to the parser, fail and print records."""
+"""What the commands of all services share: how they are found, added to the parser, fail and print records."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -13,6 +16,12 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 
 class CommandFailedError(Exception):
     """A command that cannot be carried out; the message says why, on one line."""
+
+
+def load_modules(services: Iterable[str]) -> list[ModuleType]:
+    """Returns the modules of this package that have the names of these services; a service may have none."""
+    names = [f"admin.{service}" for service in services]
+    return [importlib.import_module(name) for name in names if importlib.util.find_spec(name) is not None]
 
 
 def print_records(records: Sequence[Mapping[str, object]], *, as_json: bool) -> None:

@@ -50,7 +50,7 @@ def _seconds(text: str) -> int:
 def _migrate(arguments: argparse.Namespace) -> None:
     if is_embedded():
         print("DATABASE_URL names a SQLite file, which is migrated as when the app starts.")
-    upgrade(arguments.branches, print)
+    upgrade(arguments.branches, print, samples=arguments.settings.permits_samples)
     apply_scripts(arguments.branches, print)
     print(f"The schema is current: {', '.join(HEADS[branch] for branch in arguments.branches)}.")
 

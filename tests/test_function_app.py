@@ -250,6 +250,24 @@ def test_a_required_service_is_served_without_a_word_of_its_own(toys: None, sett
         function_app.build(replace(settings, services=("till",)))
 
 
+def test_a_service_is_started_once_when_its_tables_are_there(
+    toys: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[Settings, int]] = []
+
+    def start(configured: Settings) -> None:
+        with connections.reading() as connection:
+            count = connection.exec_driver_sql("SELECT count(*) FROM points_transactions").scalar_one()
+        started.append((configured, count))
+
+    monkeypatch.setattr(toy.service, "on_start", start)
+    configured = replace(settings, services=("toy", "shop"))
+    function_app.build(configured)
+    assert started == [(configured, 0)]
+    function_app.build(replace(settings, services=("users",)))
+    assert len(started) == 1
+
+
 @pytest.mark.parametrize("words", [("toy",), ("shop", "users")])
 def test_an_error_in_a_section_of_settings_names_the_setting(
     toys: None, settings: Settings, tmp_path: Path, words: tuple[str, ...]

@@ -365,3 +365,25 @@ def test_timers_run_where_storage_is_unless_timers_decides(tmp_path: Path, given
 def test_timers_is_a_switch_whose_errors_name_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^TIMERS must be on or off"):
         load({"TIMERS": "sometimes"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "permitted"),
+    [
+        ({}, True),
+        *[
+            ({"HOST": host}, True)
+            for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost", "LocalHost", " 127.0.0.1 ")
+        ],
+        *[
+            ({"HOST": host}, False)
+            for host in ("0.0.0.0", "::", "10.0.0.4", "localhost.example", "x", "127.1", "[::1]")  # noqa: S104 - it is not bound
+        ],
+        ({"WEBSITE_SITE_NAME": "rollbook", "DATABASE_URL": "sqlite:///x.db"}, False),
+        ({"WEBSITE_SITE_NAME": "rollbook", "DATABASE_URL": "sqlite:///x.db", "HOST": "127.0.0.1"}, False),
+    ],
+)
+def test_samples_are_permitted_on_loopback_and_not_on_azure(
+    tmp_path: Path, given: dict[str, str], permitted: bool
+) -> None:
+    assert load(given, tmp_path).permits_samples is permitted

@@ -143,13 +143,15 @@ class Service:
 
     `requires` names the services that it needs; they are enabled with it. `settings` is its section of the settings, a
     dataclass. `enabled` gets the settings of the app and returns whether the service serves anything; it may raise
-    `SettingsError`.
+    `SettingsError`. `on_start` gets the settings of the app, once, when the database is connected and migrated. It must
+    neither wait for a SQL Server, which may be paused, nor raise.
     """
 
     name: str
     requires: Sequence[str] = ()
     settings: type[Any] | None = None
     enabled: Callable[[Settings], bool] = lambda _: True
+    on_start: Callable[[Settings], None] = lambda _: None
     endpoints: list[Endpoint] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
 

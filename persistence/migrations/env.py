@@ -1,6 +1,7 @@
 """Alembic's environment: begins and ends the transaction of a migration. Run by `upgrade.py` and `generate.py`.
 
-They put the connection into the attributes of the configuration: the command line of Alembic does not know it.
+They put the connection into the attributes of the configuration: the command line of Alembic does not know it. A
+migration finds there whether it shall insert samples: `op.get_context().config.attributes.get("samples")`.
 """
 
 from __future__ import annotations

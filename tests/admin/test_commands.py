@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import settings
 from admin.__main__ import build_parser
 from api import SERVICES, load_services
 from persistence.migrations.heads import HEADS
@@ -135,7 +136,7 @@ def test_migrate_migrates_an_embedded_database_and_reports_it(run: Run, tmp_path
 def test_migrate_applies_migrations_and_scripts_to_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     with recording_server() as server:
         arguments = build_parser([]).parse_args(["migrate"])
-        arguments.branches = BRANCHES
+        arguments.branches, arguments.settings = BRANCHES, settings.current()
         arguments.run(arguments)
     applied = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sql/")]
     scripts = sorted(path for script in SCRIPTS for path in SQL.glob(f"*/{script}.sql"))
