@@ -61,7 +61,7 @@ def _closed_problem(
 ) -> dict[str, Any]:
     """Returns the schema of a problem with the members of its codes, in the problem or in one of its violations.
 
-    Each code requires its members, and no other code has them in the problem.
+    Each code requires its members, and no other code has them in the problem, unless they have a default.
     """
     members = {name: member for name, member in schema["allOf"][1]["properties"].items() if name != "type"}
     rules = [
@@ -71,7 +71,7 @@ def _closed_problem(
                 "anyOf": [{"required": [member]}, {"properties": {"errors": {"contains": {"required": [member]}}}}],
                 "properties": {member: {"minItems": 1}},
             },
-            "else": {"properties": {member: False}},
+            "else": {"properties": {member: "default" in members[member]}},
         }
         for error in subclasses(RollbookError)
         for member in error.members

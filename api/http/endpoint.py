@@ -157,7 +157,7 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
     invalid = BodyInvalidError if "request" in parts else RequestInvalidError
     takes_body = "request" in parts or endpoint.ignore_body
     checked = [name for name in parts if getattr(_declared(endpoint, name), "check", Request.check) != Request.check]
-    auth, service_settings = endpoint.auth, endpoint.settings
+    auth = endpoint.auth
 
     def run(req: func.HttpRequest) -> Response:
         authenticate = partial(auth.authenticate, req)
@@ -168,16 +168,15 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
         key = read_key(req, supported=endpoint.idempotent)
         for name in checked:
             given[name].check()
-        request_hash = call_hash(endpoint.name, _hashed(endpoint, given, req)) if key is not None else ""
-        given["caller"], given["settings"] = caller, service_settings
+        request_hash = call_hash(endpoint.name, _hashed(endpoint, given, req)) if key else ""
+        given |= {"caller": caller, "settings": endpoint.settings}
         writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
         # A caller who was rejected meanwhile has no effect.
         repeat = partial(_retry_checked, authenticate) if auth.reads_database else run_with_retries
+        keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours) if key and writes else None
         with _call(endpoint.limit, given) if endpoint.limit else nullcontext():
-            if key is None or not writes:
-                return _run_once(endpoint, given, repeat, writes=writes)
-            keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours)
-            return _run_keyed(endpoint, given, repeat, keyed)
+            run_call = partial(_run_keyed, keyed=keyed) if keyed else partial(_run_once, writes=writes)
+            return run_call(endpoint, given, repeat)
 
     if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
         return run

@@ -208,11 +208,14 @@ def _problem(
 ) -> dict[str, Any]:
     codes = [error.code for error in errors]
     types = {"type": "string", "enum": [f"/problems/{code}" for code in codes]}
-    members = {name: {"description": f"By default {value}"} for name, value in constant.items()} | {
+    members = {
         name: {**schemas.of[error.code, name], "description": f"Only with {error.code}"}
         for error in errors
         for name in error.members
     }
+    for name, value in constant.items():
+        values = [{"const": value}, *([members[name]] if name in members else [])]
+        members[name] = {"anyOf": values, "default": value}
     schema = {"allOf": [schemas.problem, {"properties": {"type": types, **members}}]}
     problem: dict[str, Any] = {
         "description": f"{TITLES[status]}: {', '.join(codes)}",

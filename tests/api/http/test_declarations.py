@@ -237,9 +237,11 @@ def test_a_limit_is_held_from_the_first_step_to_the_end_of_the_handler() -> None
         yield
         held.append("left")
 
-    call = serve(
-        lambda: held.append("handler") or Response({}), body=Amount, limit=limit, before=lambda: held.append("step")
-    )
+    def handle() -> Response:
+        held.append("handler")
+        return Response({})
+
+    call = serve(handle, body=Amount, limit=limit, before=lambda: held.append("step"))
     assert call(b'{"amount": 1}').status_code == 200
     assert held == ["entered", "step", "handler", "left"]
     assert _problem(call(b'{"amount": 2}'))[:2] == (409, "/problems/full")
