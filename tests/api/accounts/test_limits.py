@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
@@ -28,7 +29,7 @@ def test_as_many_calls_wait_and_the_next_is_a_503_that_is_not_counted(
     client: httpx.Client, asha: Added, admin: Added, hashing: Hashing
 ) -> None:
     headers, root = bearer(asha), bearer(admin)
-    busy = [
+    busy: list[Callable[[], httpx.Response]] = [
         lambda: _sign_in(client, "asha"),
         lambda: client.post("/login", data={"username": "asha", "password": PASSWORD}),
         lambda: client.post(

@@ -27,7 +27,8 @@ SIGN_OUT = "/api/v1/sign-out"
 
 
 def call(client: httpx.Client, credentials: str | bytes | None) -> httpx.Response:
-    headers = {} if credentials is None else {b"Authorization": credentials}
+    text = credentials.encode() if isinstance(credentials, str) else credentials
+    headers = {} if text is None else {b"Authorization": text}
     return client.post("/api/v1/change-password", headers=headers, json={})  # a 400 with a token, a 401 without
 
 
