@@ -1,5 +1,5 @@
-// Shows the OpenAPI document with Swagger UI. The key stays in the memory of this page: it is sent to this host only and
-// never stored.
+// Shows the OpenAPI document with Swagger UI. The key and a token stay in the memory of this page: they are sent to this
+// host only and never stored.
 "use strict";
 
 let key = "";
@@ -10,6 +10,14 @@ function withKey(request) {
     request.headers["x-functions-key"] = key;
   }
   return request;
+}
+
+// Leaves the tokens of services in the dialog of Authorize: the key has its own field.
+function withoutKey(spec) {
+  const { functionKey, ...others } = spec.components.securitySchemes;
+  const { security, ...rest } = spec;
+  const schemes = Object.keys(others).length ? others : undefined;
+  return { ...rest, components: { ...spec.components, securitySchemes: schemes } };
 }
 
 async function show() {
@@ -23,7 +31,7 @@ async function show() {
   }
   state.textContent = key ? "The key is sent with every request." : "";
   SwaggerUIBundle({
-    spec: await response.json(),
+    spec: withoutKey(await response.json()),
     domNode: document.getElementById("api"),
     defaultModelsExpandDepth: 0,
     docExpansion: "list",
