@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from api.accounts.passwords import (
@@ -15,8 +16,8 @@ from api.accounts.passwords import (
     PasswordsBusyError,
     admit_hashing,
     hash_password,
-    hashing,
     needs_rehash,
+    run_hash,
     verify_password,
 )
 from api.accounts.schemas import (
@@ -93,11 +94,12 @@ def _count_attempt(connection: Connection, username: str) -> None:
 def _verify_sign_in(request: SignIn | Login, prepared: Account | None, settings: Settings) -> Verified:
     """Returns the account if its password is right and it may sign in; without an account it takes as long."""
     password_hash = prepared.password_hash if prepared else DUMMY_HASH
-    with hashing(settings):
-        is_right = verify_password(password_hash, request.password)
-        if not is_right or prepared is None or not _may_sign_in(prepared, settings):
-            raise SignInFailedError
-        return Verified(prepared, hash_password(request.password) if needs_rehash(password_hash) else None)
+    is_right = run_hash(settings, partial(verify_password, password_hash, request.password))
+    if not is_right or prepared is None or not _may_sign_in(prepared, settings):
+        raise SignInFailedError
+    if not needs_rehash(password_hash):
+        return Verified(prepared, None)
+    return Verified(prepared, run_hash(settings, partial(hash_password, request.password)))
 
 
 def _may_sign_in(account: Account, settings: Settings) -> bool:
@@ -131,15 +133,13 @@ def _count_change(caller: AccountCaller, connection: Connection) -> Account:
 
 
 def _verify_change(request: ChangePassword, prepared: Account, settings: Settings) -> NewHash:
-    with hashing(settings):
-        if not verify_password(prepared.password_hash, request.password):
-            raise PasswordWrongError
-        return NewHash(prepared, hash_password(request.new_password))
+    if not run_hash(settings, partial(verify_password, prepared.password_hash, request.password)):
+        raise PasswordWrongError
+    return NewHash(prepared, run_hash(settings, partial(hash_password, request.new_password)))
 
 
 def _hash_new(request: CreateAccount, settings: Settings) -> str:
-    with hashing(settings):
-        return hash_password(request.password)
+    return run_hash(settings, partial(hash_password, request.password))
 
 
 def _now() -> str:
