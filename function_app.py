@@ -35,8 +35,7 @@ def build(configured: settings.Settings) -> func.FunctionApp:
         _register_endpoint(app, endpoint, configured.idempotency_hours)
     _register_timers(app, [timer for built in functions for timer in built.timers], enabled=configured.timers)
     connections.connect_from_settings(configured)
-    branches = migration_branches(service.name for service in services)
-    upgrade_embedded(branches, samples=configured.permits_samples)
+    upgrade_embedded(migration_branches(service.name for service in services), samples=configured.permits_samples)
     for service in services:
         service.on_start(configured)
     if configured.telemetry:

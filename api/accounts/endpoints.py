@@ -20,6 +20,7 @@ from api.accounts.passwords import (
     run_hash,
     verify_password,
 )
+from api.accounts.samples import report_samples
 from api.accounts.schemas import (
     INVALID_REQUEST,
     AccountPath,
@@ -56,7 +57,7 @@ from persistence.database.connections import Connection
 from persistence.database.errors import LostRaceError
 from settings import Settings
 
-service = Service("accounts")
+service = Service("accounts", on_start=report_samples)
 
 
 # ---- steps
