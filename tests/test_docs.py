@@ -101,7 +101,8 @@ def test_the_pages_call_every_endpoint_of_every_service() -> None:
     commands = "\n".join(command for steps in STEPS.values() for command, _ in steps)
     routes = [endpoint.route for service in load_services(SERVICES) for endpoint in service.endpoints]
     assert len(routes) >= 8
-    assert [route for route in routes if f":7071/{route}" not in commands] == []
+    called = [route.partition("{")[0] for route in routes]  # without parameters, which have values
+    assert [route for route in called if f":7071/{route}" not in commands] == []
 
 
 # ---- what has to be there
