@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table
-from sqlglot import exp
 from sqlmodel import SQLModel
 
 from persistence.database import connections
@@ -20,8 +19,10 @@ from persistence.points import LEDGER
 from persistence.users import MANAGERS
 from tests.conftest import BRANCHES
 from tests.support.seed import SEED_MANAGERS
-from tests.support.tsql_schema import parse, script_statements
+from tests.support.seed_scripts import parse_seed, run_seed
+from tests.support.tsql_schema import script_statements
 
+SEED = SQL / "users" / "seed.sql"
 PERMISSIONS = [SQL / branch / "permissions.sql" for branch in BRANCHES]
 
 
@@ -97,25 +98,8 @@ def seeded() -> Iterator[sqlite3.Connection]:
         connection.execute("ATTACH ':memory:' AS dbo")
         columns = ", ".join(column.name for column in MANAGERS.c)
         connection.execute(f"CREATE TABLE dbo.managers ({columns}, PRIMARY KEY (manager_id))")
-        _run_seed(connection)
+        run_seed(connection, SEED)
         yield connection
-
-
-def _run_seed(connection: sqlite3.Connection) -> None:
-    for condition, insert in _seed():
-        if connection.execute(f"SELECT {condition.sql('sqlite')}").fetchone() == (1,):
-            connection.execute(insert.sql("sqlite", comments=False))
-
-
-def _seed() -> list[tuple[exp.Expr, exp.Expr]]:
-    """The condition and the statement of each batch."""
-    batches = [parse(batch, conditions=True) for batch in script_statements(SQL / "users" / "seed.sql")[1:]]
-    nodes = [node.transform(_plain_text) for (node,) in batches]
-    return [(node.this, node.args["true"].expressions[0]) for node in nodes]
-
-
-def _plain_text(node: exp.Expr) -> exp.Expr:
-    return exp.Literal.string(node.name) if isinstance(node, exp.National) else node
 
 
 def _managers(connection: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -141,18 +125,18 @@ def test_the_seed_run_again_adds_what_is_missing_and_changes_nothing(seeded: sql
     first, second, *others = _without_z()
     seeded.execute("UPDATE dbo.managers SET is_active = 0, full_name = 'A. Rao' WHERE manager_id = :manager_id", first)
     seeded.execute("DELETE FROM dbo.managers WHERE manager_id = :manager_id", second)
-    _run_seed(seeded)
+    run_seed(seeded, SEED)
     assert _managers(seeded) == [first | {"is_active": False, "full_name": "A. Rao"}, second, *others]
 
 
 def test_the_seed_inserts_a_manager_only_where_that_id_is_missing() -> None:
-    for condition, insert in _seed():
+    for condition, insert in parse_seed(SEED):
         manager_id = insert.expression.expressions[0].expressions[0].sql()
         assert condition.sql() == f"NOT EXISTS(SELECT 1 FROM dbo.managers WHERE manager_id = {manager_id})"
 
 
 def test_the_times_of_the_seed_are_read_alike_under_every_language_setting() -> None:
-    times = [insert.expression.expressions[0].expressions[3].name for _, insert in _seed()]
+    times = [insert.expression.expressions[0].expressions[3].name for _, insert in parse_seed(SEED)]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}", time) for time in times)
     assert len(times) == len(SEED_MANAGERS)
 
