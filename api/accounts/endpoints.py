@@ -96,19 +96,18 @@ def _verify_sign_in(request: SignIn | Login, prepared: Account | None, settings:
     """Returns the account if its password is right and it may sign in; without an account it takes as long."""
     password_hash = prepared.password_hash if prepared else DUMMY_HASH
     is_right = run_hash(settings, partial(verify_password, password_hash, request.password))
-    if not is_right or prepared is None or not _may_sign_in(prepared, settings):
+    if not is_right or prepared is None or (prepared.is_sample and not settings.permits_samples):
         raise SignInFailedError
     if not needs_rehash(password_hash):
         return Verified(prepared, None)
     return Verified(prepared, run_hash(settings, partial(hash_password, request.password)))
 
 
-def _may_sign_in(account: Account, settings: Settings) -> bool:
-    return account.is_active and (not account.is_sample or settings.permits_samples)
-
-
 def _open_session(connection: Connection, verified: Verified) -> NewToken:
-    """Returns what the token of a new session is made of. Raises `SignInFailedError` if the account has changed."""
+    """Returns what the token of a new session is made of.
+
+    Raises `SignInFailedError` if the account is inactive or gone, or has another password by now.
+    """
     account, new_hash = verified
     password_hash = account.password_hash
     if new_hash and store.renew_hash(connection, account.id, old_hash=password_hash, new_hash=new_hash):
