@@ -158,7 +158,7 @@ def test_no_character_of_a_token_can_be_changed(client: httpx.Client, new: NewTo
     parts = sign_token(new).split(".")
     for position in {0, 1, len(parts[at]) // 2, len(parts[at]) - 2, len(parts[at]) - 1}:
         changed = [*parts]
-        # All of them at the end, whose unused bits base64 ignores.
+        # All of them at the end, whose unused bits base64 ignores; PyJWT does not.
         for other in string.ascii_letters + string.digits + "-_" if position == len(parts[at]) - 1 else "AQgwZ_-1":
             changed[at] = parts[at][:position] + other + parts[at][position + 1 :]
             if changed != parts:
