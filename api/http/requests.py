@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Final, get_origin
+from functools import partial
+from typing import Any, ClassVar, Final, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 import azure.functions as func
@@ -23,6 +24,7 @@ BODY_LIMIT: Final = 1024 * 1024
 
 FORM: Final = "application/x-www-form-urlencoded"
 
+M = TypeVar("M", bound="Request")
 Examples = Mapping[str, object]
 """Example bodies by title."""
 
@@ -132,24 +134,25 @@ def body_reader(
     body: Any, parse: Callable[[bytes], Any] | None, form: type[Request] | None, body_limit: int
 ) -> Read | None:
     """Returns the reader of the declared body (`parse`, form or JSON), or None if no body is declared."""
-    if parse is not None:
-        return lambda req, violations: _parse(parse, _body(req, body_limit), violations)
     if form is not None:
         return lambda req, violations: _validate(form, _form(req, body_limit, violations), violations)
-    if body is None:
+    if parse is None and body is None:
         return None
-    if get_origin(body) is None:
-        return lambda req, violations: _validate(body, _json(req, body_limit, dict, BodyNotObjectError), violations)
-    array = TypeAdapter(body)
+    parse_json = partial(parse_object, body) if get_origin(body) is None else partial(_parse_array, TypeAdapter(body))
+    return lambda req, violations: _parse(parse or parse_json, _body(req, body_limit), violations)
 
-    def read_array(req: func.HttpRequest, violations: list[Violation]) -> Any:
-        try:
-            return array.validate_python(_json(req, body_limit, list, BodyNotArrayError), strict=True)
-        except ValidationError as error:
-            violations += _violations(error)
-            return None
 
-    return read_array
+def parse_object(model: type[M], body: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> M:
+    """Returns a JSON object as its model. Raises `BodyNotJsonError`, `BodyNotObjectError`, `BodyInvalidError`."""
+    found: list[Violation] = []
+    value: M = _validate(model, _decode(body, dict, loads), found)
+    if found:
+        raise BodyInvalidError(violations=found)
+    return value
+
+
+def _parse_array(array: TypeAdapter[Any], body: bytes) -> Any:
+    return array.validate_python(_decode(body, list, orjson.loads), strict=True)
 
 
 def require_no_body(req: func.HttpRequest) -> None:
@@ -211,16 +214,13 @@ def _body(req: func.HttpRequest, limit: int) -> bytes:
     return body
 
 
-def _json(
-    req: func.HttpRequest, limit: int, expected: type[dict[str, Any] | list[Any]], error: type[InvalidError]
-) -> Any:
-    body = _body(req, limit)
+def _decode(body: bytes, expected: type[Any], loads: Callable[[bytes], Any]) -> Any:
     try:
-        content = orjson.loads(body) if body else expected()
-    except orjson.JSONDecodeError:
+        content = loads(body) if body else expected()
+    except ValueError:
         raise BodyNotJsonError from None
     if not isinstance(content, expected):
-        raise error
+        raise BodyNotObjectError if expected is dict else BodyNotArrayError
     return content
 
 
