@@ -33,7 +33,7 @@ _CONTEXT: Final = Context(prec=28, rounding=ROUND_HALF_EVEN)
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 # RFC 8259, section 6. [0-9] and not \d, which matches the digits of every script.
-_NUMBER: Final = re.compile(r"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?:[eE]([+-]?)0*([0-9]*))?")
+_NUMBER: Final = re.compile(r"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)(?:[eE]([+-]?)([0-9]+))?")
 _EXPONENT_DIGITS_MAX: Final = 4
 """An exponent of more digits leaves the range, whatever 100 digits precede it."""
 
@@ -181,20 +181,21 @@ def parse_operand(value: object, operation_id: int | None, position: int) -> Dec
 
 
 def parse_number(text: str) -> Decimal:
-    """Returns the exact value of the text of a JSON number that is in range, in time linear in its length.
+    """Returns the exact value of a JSON number's text, in time linear in its length.
 
     Raises `WrongTypeError`, `NumberOutOfRangeError`.
     """
     if not (match := _NUMBER.fullmatch(text)):
         raise WrongTypeError("This must be a JSON number.")
     digits, sign, exponent = match.groups(default="")
+    exponent = exponent.lstrip("0") or "0"
     if len(digits) - digits.count("-") - digits.count(".") > DIGITS_MAX:
         raise NumberOutOfRangeError
     if not Decimal(digits):
         return Decimal(0)  # whatever its exponent
     if len(exponent) > _EXPONENT_DIGITS_MAX:
         raise NumberOutOfRangeError
-    value = Decimal(f"{digits}e{sign}{exponent or 0}")
+    value = Decimal(f"{digits}e{sign}{exponent}")
     if not _SMALLEST <= value.copy_abs() <= _LARGEST:
         raise NumberOutOfRangeError
     return value

@@ -1,7 +1,8 @@
 """The body of `POST /records`, whose numbers keep the digits that were sent.
 
 orjson and pydantic's JSON parser return floats. The standard library's decoder passes the text of each number to a
-hook. It accepts more than orjson: NaN, infinities and lone surrogates, which `loads` rejects.
+hook. It accepts more than orjson: NaN, infinities and lone surrogates, which `loads` rejects. A body takes 2 µs instead
+of the 0.3 of orjson, and 9 with validation; 1 MB of numbers takes 0.4 s (`python -m benchmarks.numbers`).
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _DECODER: Final = json.JSONDecoder(parse_int=domain.Number, parse_float=domain.N
 
 
 def loads(body: bytes) -> Any:
-    """Returns JSON in UTF-8 with each number as a `Number`: the same JSON that orjson accepts, and numbers of any size.
+    """Returns JSON in UTF-8 with each number as a `Number`: what orjson accepts, and numbers of any size.
 
-    Raises `ValueError`.
+    Raises `ValueError`, also for JSON nested deeper than the interpreter's recursion limit.
     """
     try:
         content = _DECODER.decode(body.decode())
