@@ -2,7 +2,7 @@
 
 orjson and pydantic's JSON parser return floats. The standard library's decoder passes the text of each number to a
 hook. It accepts more than orjson: NaN, infinities and lone surrogates, which `loads` rejects. A body takes 2 µs instead
-of the 0.3 of orjson, and 9 with validation; 1 MB of numbers takes 0.4 s (`python -m benchmarks.numbers`).
+of the 0.3 of orjson, and 9 with validation; 1 MB of numbers takes 0.2 s (`python -m benchmarks.numbers`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import isqrt
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from domain.calculator import (
@@ -62,6 +62,7 @@ def evaluate(operation: Operation, *texts: str) -> str:
         (MULTIPLICATION, ["2.50", "4"], "10"),
         (DIVISION, ["1", "3"], "0." + "3" * 28),
         (DIVISION, ["2", "3"], "0." + "6" * 27 + "7"),
+        (DIVISION, ["10000000000000000000000000014.9", "8"], "1250000000000000000000000002"),
         (DIVISION, ["-0", "7"], "0"),
         (DIVISION, ["1e100", "1"], "1" + "0" * 100),
         (SQUARE_ROOT, ["2"], "1.414213562373095048801688724"),
@@ -141,6 +142,7 @@ def check(result: str, rounded: Fraction) -> None:
     assert len(result) <= RESULT_LENGTH_MAX
 
 
+@settings(max_examples=400)
 @given(st.sampled_from([*EXACT]), numbers(), numbers())
 @example(MULTIPLICATION, "-9.999999999999999999999999999e-100", "1e-100")
 @example(ADDITION, "1e100", "5e72")

@@ -20,6 +20,10 @@ NOT_NUMBERS = [True, False, "1", "", [], [Number("1")], {}, {"text": "1"}]
 OUT_OF_RANGE = [
     *("1e101", "-1e101", "1.1e100", "1" + "0" * 99 + "e1" + "0", "9.99e-101", "1e-101", "-1e-101"),
     *(
+        "1e9999",
+        "1e99999",
+        "1e" + "9" * 20,
+        "1e-" + "9" * 20,
         "1e999999999",
         "1e-999999999",
         "9" * 5000,
@@ -70,6 +74,13 @@ def test_a_number_out_of_range_is_rejected(text: str) -> None:
 @example("1\n")
 @example("0_1")
 @example("Infinity")
+@example("1.")
+@example("1.٣")
+@example(".5")
+@example("01")
+@example("+1")
+@example("1e")
+@example("1e-")
 def test_a_number_is_a_json_number_in_range_and_nothing_else(text: str) -> None:
     value = accepted(parse_number, text)  # type: ignore[arg-type]
     try:
