@@ -63,7 +63,8 @@ def _closed_problem(
 
     Each code requires its members, and no other code has them in the problem, unless they have a default.
     """
-    members = {name: member for name, member in schema["allOf"][1]["properties"].items() if name != "type"}
+    described = schema["allOf"][1]["properties"]
+    members = {name: member for name, member in described.items() if name != "type"}
     rules = [
         {
             "if": {"properties": {"type": {"const": f"/problems/{error.code}"}}},
@@ -75,7 +76,7 @@ def _closed_problem(
         }
         for error in subclasses(RollbookError)
         for member in error.members
-        if member in members
+        if member in members and f"/problems/{error.code}" in described["type"]["enum"]
     ]
     errors = {"type": "array", "items": {**violation, "properties": {**violation["properties"], **members}}}
     properties = {**problem["properties"], **members, "errors": errors}
