@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import Integer, Table, Unicode, bindparam, cast, func, literal_column, select, text
+from sqlalchemy import BigInteger, Integer, Table, Unicode, bindparam, cast, func, literal_column, select, text
 from sqlalchemy import column as column_clause
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery
+from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -80,6 +80,17 @@ def limit_rows(statement: Select[Any]) -> Select[Any]:
     )
 
 
+def page_rows(statement: Select[Any]) -> Select[Any]:
+    """Returns `statement` limited to `row_limit` rows after the first `row_offset`; it must have an ORDER BY.
+
+    Both are parameters, as in `limit_rows`.
+    """
+    limits = (bindparam("row_limit", type_=Integer()), bindparam("row_offset", type_=BigInteger()))
+    return statement.suffix_with(
+        text("LIMIT :row_limit OFFSET :row_offset").bindparams(*limits), dialect="sqlite"
+    ).suffix_with(text("OFFSET :row_offset ROWS FETCH NEXT :row_limit ROWS ONLY").bindparams(*limits), dialect="mssql")
+
+
 def limit_any_rows(statement: Select[Any]) -> Select[Any]:
     """Returns `statement`, which has no ORDER BY, limited to any of its rows: as many as the parameter `row_limit`.
 
@@ -119,6 +130,15 @@ def for_update_of_range(statement: Select[Any], table: FromClause) -> Select[Any
     No other transaction inserts such a row meanwhile, or reads one with this clause. Needs an index of the range.
     """
     return statement.with_hint(table, "WITH (UPDLOCK, HOLDLOCK, ROWLOCK)", "mssql")
+
+
+def lock_rows(statement: Update) -> Update:
+    """Returns `statement` with locks on rows: for an update of many rows SQL Server may choose pages.
+
+    Their table should have LOCK_ESCALATION = DISABLE: 5,000 locks of a statement become a lock on the table.
+    learn.microsoft.com/sql/relational-databases/sql-server-transaction-locking-and-row-versioning-guide
+    """
+    return statement.with_hint("WITH (ROWLOCK)", dialect_name="mssql")
 
 
 def skip_locked(statement: L, table: Table) -> L:

@@ -62,7 +62,9 @@ def _header(migration: Migration) -> str:
     return "".join(f"-- {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-_PLAIN: Final = re.compile(r"(?:CREATE (?:UNIQUE )?|DROP )(?:TABLE|INDEX)\b|ALTER TABLE\b", re.IGNORECASE)
+_PLAIN: Final = re.compile(
+    r"(?:CREATE (?:UNIQUE )?(?:CLUSTERED )?|DROP )(?:TABLE|INDEX)\b|ALTER TABLE\b", re.IGNORECASE
+)
 
 
 def _as_dynamic(statement: str) -> str:

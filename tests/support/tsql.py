@@ -19,6 +19,7 @@ KNOWN_GAPS: Final = (
     (r" MASKED WITH \(FUNCTION = '(?:default|email|partial|random)\([^']*\)'\)", "", "a column's mask"),
     (r"\bCREATE ROLE (\w+)(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "CREATE ROLE"),
     (r"\bCREATE USER (\[[\w.-]+\]) WITH SID = 0x[0-9A-F]{32}, TYPE = E(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "a SID"),
+    (r"\bALTER TABLE (\w+) SET \(LOCK_ESCALATION = DISABLE\)(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "a table's option"),
     (r"\bALTER ROLE (\w+) ADD MEMBER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 AS \2 FROM \1", "ADD MEMBER"),
     (r"\bsid <> 0x[0-9A-F]{32}\b", "sid > 0", "a SID that is another one"),
     (r"\bDROP USER (\[[\w.-]+\])(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "DROP USER"),
@@ -32,20 +33,20 @@ _DYNAMIC: Final = re.compile(r"(?<![^\n])EXEC \(N'((?:[^']|'')+)'\)(?=;?\Z)")
 
 # The part of T-SQL that Rollbook needs, by the parser's names for it. An addition must exist in SQL Server 2019.
 ALLOWED: Final = {
-    "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery", "Union", "Join",
-    "QueryOption",
+    "With", "CTE", "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery",
+    "Union", "Join", "QueryOption",
     "Insert", "Values", "Tuple", "Update", "Delete", "Returning", "WithTableHint",
     "Schema", "Table", "TableAlias", "Column", "Alias", "Identifier", "Literal", "National", "Null", "Placeholder",
     "Var",
     # operators
-    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LTE", "Is", "In", "Like", "Add", "Sub", "Paren", "Case", "If",
+    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Paren", "Case", "If",
     # functions
     "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID", "CurrentSchema",
     "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
     # scripts
     "Set", "SetItem", "IfBlock", "Block", "Create", "Index", "IndexParameters", "ColumnDef", "DataType",
     "DataTypeParam", "Constraint", "ColumnConstraint", "CheckColumnConstraint", "PrimaryKeyColumnConstraint",
-    "ClusteredColumnConstraint", "CollateColumnConstraint",
+    "ClusteredColumnConstraint", "NonClusteredColumnConstraint", "CollateColumnConstraint",
     "PrimaryKey", "ForeignKey", "Reference", "NotNullColumnConstraint", "GeneratedAsIdentityColumnConstraint",
     "AutoIncrementColumnConstraint", "Alter", "Drop", "OnProperty",
     "Grant", "GrantPrivilege", "GrantPrincipal",
