@@ -1,8 +1,8 @@
 SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;
 GO
--- Records of the sample accounts: those that an embedded database begins with. python -m admin add-samples runs it, too.
+-- Records of the sample accounts: those that an embedded database begins with. python -m admin add-samples applies it.
 -- Idempotent: an account that has used the calculator, or was granted credit, is left as it is.
--- Run it behind the samples of accounts: sqlcmd -b -i samples.sql
+-- Run it after the samples of accounts: sqlcmd -b -i samples.sql
 
 -- testuser: granted 10,000, and 1,100 records of the six operations in turn, 28 credits for all six. testuser2: 833
 -- additions. A balance with records, of which there are none yet, is one that the statement before inserted.

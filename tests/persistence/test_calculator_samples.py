@@ -72,7 +72,7 @@ def test_the_script_inserts_the_same_and_once() -> None:
         assert _rows() == seeded
 
 
-def test_an_account_in_use_gets_no_samples_and_neither_does_one_without_the_mark() -> None:
+def test_no_samples_for_an_account_in_use_or_without_the_mark() -> None:
     with connections.transaction() as connection:
         connection.execute(delete(BALANCES))
         connection.execute(ACCOUNTS.update().where(ACCOUNTS.c.username == "testuser2").values(is_sample=False))

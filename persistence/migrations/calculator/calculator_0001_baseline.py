@@ -26,10 +26,11 @@ def upgrade() -> None:
         unique=True,
         mssql_clustered=True,
     )
-    if op.get_context().dialect.name == "sqlite":  # on SQL Server: sql/calculator/samples.sql
-        for statement in _SAMPLES:
+    context = op.get_context()
+    if context.dialect.name == "sqlite" and context.config and context.config.attributes.get("samples"):
+        for statement in _SAMPLES:  # sql/calculator/samples.sql has the same
             op.execute(statement)
-    else:
+    if context.dialect.name == "mssql":
         op.execute("ALTER TABLE calculator_records SET (LOCK_ESCALATION = DISABLE)")
 
 

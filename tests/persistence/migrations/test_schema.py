@@ -95,7 +95,7 @@ def test_mobile_numbers_and_pans_are_masked_from_the_beginning() -> None:
     assert len(re.findall(r"'(mob_num|pan_num)'", (SQL / "users" / "masks.sql").read_text("utf-8"))) == 2
 
 
-def test_keys_names_and_hashes_are_compared_by_code_point() -> None:
+def test_keys_names_hashes_and_responses_are_compared_by_code_point() -> None:
     schema = read_schema(script_statements(*MIGRATIONS))
     compared = [
         f"{table}.{part.split()[0]}"
@@ -105,7 +105,8 @@ def test_keys_names_and_hashes_are_compared_by_code_point() -> None:
     ]
     accounts = [f"accounts.{column}" for column in ("password_hash", "role", "username")]
     keys = [f"idempotency_keys.{column}" for column in ("caller", "idempotency_key", "trigger_name")]
-    assert sorted(compared) == ["account_failures.username", *accounts, *keys, "points_balances.payer"]
+    responses = ["calculator_records.operation_response"]
+    assert sorted(compared) == ["account_failures.username", *accounts, *responses, *keys, "points_balances.payer"]
 
 
 # ---- what is generated
