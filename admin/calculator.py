@@ -29,7 +29,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _amount(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 100 and 1 <= int(text) <= MAX_GRANT):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_GRANT):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_GRANT}")
     return int(text)
 

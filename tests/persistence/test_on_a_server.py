@@ -74,3 +74,10 @@ def test_a_transaction_that_fails_half_way_leaves_no_table() -> None:
         fail()
     with connections.reading() as connection:
         assert "rollbook_half" not in inspect(connection).get_table_names()
+
+
+@pytest.mark.usefixtures("app_database")
+def test_the_locks_on_records_of_the_calculator_never_escalate() -> None:
+    query = "SELECT lock_escalation_desc FROM sys.tables WHERE object_id = OBJECT_ID(N'dbo.calculator_records')"
+    with connections.reading() as connection:
+        assert connection.exec_driver_sql(query).scalar_one() == "DISABLE"
