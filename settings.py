@@ -41,6 +41,12 @@ def number(name: str, *, default: int, least: int, most: int) -> Any:
     return _field(default, functools.partial(_number, name=name, default=default, least=least, most=most))
 
 
+def thread_count() -> Any:
+    """Returns a dataclass field for the size of the worker's thread pool."""
+    # The default is the worker's own.
+    return number("PYTHON_THREADPOOL_THREAD_COUNT", default=min(32, (os.cpu_count() or 1) + 4), least=1, most=1000)
+
+
 def fraction(name: str, *, default: float) -> Any:
     """Returns a dataclass field for a number from 0 to 1, such as 0.1."""
     return _field(default, functools.partial(_fraction, name=name, default=default))
@@ -88,8 +94,6 @@ def _fraction(values: Values, name: str, *, default: float) -> float:
 
 # ---- the settings of the app itself
 
-_THREADS: Final = min(32, (os.cpu_count() or 1) + 4)  # the worker's own default
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -100,7 +104,7 @@ class Settings:
     on_azure: bool
     timers: bool
     idempotency_hours: int = number("IDEMPOTENCY_HOURS", default=24, least=1, most=8760)
-    threads: int = number("PYTHON_THREADPOOL_THREAD_COUNT", default=_THREADS, least=1, most=1000)
+    threads: int = thread_count()
     db_pool_recycle_seconds: int = number("DB_POOL_RECYCLE_SECONDS", default=1800, least=1, most=86400)
     db_pool_idle_seconds: int = number("DB_POOL_IDLE_SECONDS", default=120, least=1, most=86400)
     db_retry_seconds: int = number("DB_RETRY_SECONDS", default=20, least=1, most=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,12 +62,19 @@ def serving(app: func.FunctionApp, route_prefix: str = "", **options: Any) -> It
 
 @contextmanager
 def serving_service(service: Service, folder: Path, **variables: str) -> Iterator[httpx.Client]:
-    """A client of a server of this service alone, with its OpenAPI document, and with settings from variables.
+    """A client of a server of this service alone; see `serving_services`."""
+    with serving_services([service], folder, **variables) as client:
+        yield client
+
+
+@contextmanager
+def serving_services(services: Sequence[Service], folder: Path, **variables: str) -> Iterator[httpx.Client]:
+    """A client of a server of these services, with their OpenAPI document, and with settings from variables.
 
     Every response is checked against the document.
     """
     configured = replace(settings.load(variables, folder), services=())
-    endpoints = service.build(configured).endpoints
+    endpoints = [endpoint for service in services for endpoint in service.build(configured).endpoints]
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for endpoint in (*endpoints, openapi_endpoint(endpoints)):
         function = endpoint_function(endpoint, idempotency_hours=24)
