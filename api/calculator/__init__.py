@@ -1,1 +1,3 @@
-"""The calculator service."""
+"""The calculator service over HTTP."""
+
+from api.calculator.endpoints import service as service
