@@ -14,15 +14,13 @@ import secrets
 import ssl
 import string
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from persistence.database.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 ALPHABET: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits
 
@@ -83,8 +81,6 @@ def fetch_string(source: RandomOrg, length: int) -> str:
 
 @functools.cache
 def _waiting(most: int) -> tuple[BoundedSemaphore, ThreadPoolExecutor]:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 2 ms
-
     return BoundedSemaphore(most), ThreadPoolExecutor(most, "random-org")
 
 
