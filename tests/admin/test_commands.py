@@ -44,7 +44,11 @@ def run(tmp_path: Path, migrated_file: Path) -> Run:
     shutil.copy(migrated_file, tmp_path / "admin.db")
 
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        own = {"DATABASE_URL": f"sqlite:///{tmp_path}/admin.db", "SERVICES": "users,points", "WEBSITE_SITE_NAME": ""}
+        own = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/admin.db",
+            "SERVICES": ",".join(SERVICES),
+            "WEBSITE_SITE_NAME": "",
+        }
         return subprocess.run(
             [sys.executable, "-m", "admin", *arguments],
             cwd=PROJECT,

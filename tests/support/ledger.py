@@ -68,8 +68,9 @@ class Ledger:
 
     @staticmethod
     def tables() -> dict[str, list[tuple[Any, ...]]]:
-        """Returns all rows of all tables except those of users, in the order of their keys."""
-        tables = [table for table in SQLModel.metadata.sorted_tables if table.name not in ("users", "managers")]
+        """Returns all rows of the ledger's tables and of stored responses, in the order of their keys."""
+        names = ("points_", "idempotency_keys")
+        tables = [table for table in SQLModel.metadata.sorted_tables if table.name.startswith(names)]
         with connections.reading() as connection:
             return {
                 table.name: [tuple(row) for row in connection.execute(select(table).order_by(table.c.id))]

@@ -1,4 +1,4 @@
-"""The OpenAPI document of every service, and how tests read and use it."""
+"""The OpenAPI document, and how tests read and use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 import settings
-from api import load_services, points
+from api import SERVICES, load_services, points
 from api.http.openapi import build_document
 from api.http.requests import Request
 from api.http.service import Endpoint
@@ -47,6 +47,8 @@ def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 DOCUMENT: Final = document_of("users", "points")
+WHOLE: Final = document_of(*SERVICES)
+"""The document of every service."""
 ENDPOINTS: Final = {endpoint.name: endpoint for endpoint in endpoints_of("users", "points")}
 OPERATIONS: Final = {operation["operationId"]: (path, method) for path, method, operation in operations(DOCUMENT)}
 EXAMPLES: Final = [
