@@ -13,7 +13,8 @@ from persistence.database.retries import MAX_RACE_ATTEMPTS, remaining_seconds, r
 
 
 @pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
+def _default_budget() -> Iterator[None]:
+    retries.set_budget(retries.DEFAULT_BUDGET_SECONDS)  # that of the last connected database stays
     yield
     retries.set_budget(retries.DEFAULT_BUDGET_SECONDS)
     retries.set_retry_observer(None)
