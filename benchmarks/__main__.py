@@ -6,27 +6,24 @@ is deleted at the end.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import re
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
+from benchmarks import calculator
+from benchmarks.host import SECONDS, call, import_seconds, measure, row, serve
+
 MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 5)]
-SECONDS = 3
 USERS = 100_000
 
 
@@ -34,74 +31,16 @@ def main() -> None:
     """Runs all measurements and prints each result immediately."""
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n")
     print("| what | measured |\n|---|---|")
-    _row("import of function_app, warm byte code", f"{_import_seconds():.2f} s")
-    with tempfile.TemporaryDirectory(prefix="rollbook-bench-") as folder, _server(Path(folder)) as (port, process):
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = [import_seconds(Path(folder)) for _ in range(8)]
+    row("import of function_app, warm byte code", f"{statistics.median(seconds[1:]):.2f} s")  # the first may compile
+    with tempfile.TemporaryDirectory(prefix="rollbook-bench-") as folder, serve(Path(folder)) as (port, process):
         _throughput(port)
         _fill(Path(folder) / "bench.db", USERS)
         _listing(port, process.pid)
         _bulk(port)
     _spends()
-
-
-def _row(what: str, measured: str) -> None:
-    print(f"| {what} | {measured} |", flush=True)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": "users,points", "PORT": "0"}
-    settings["SETTINGS_FOLDER"] = str(folder)  # without local.settings.json and .env
-    return {**os.environ, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `make run` sets it
-
-
-def _pin(core: int) -> Callable[[], None] | None:
-    cores = sorted(os.sched_getaffinity(0))
-    return (lambda: os.sched_setaffinity(0, {cores[core]})) if len(cores) > 1 else None
-
-
-def _import_seconds() -> float:
-    """Returns the median of seven imports in new processes, as `python -X importtime` reports them."""
-    seconds = []
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(8):
-            command = [sys.executable, "-X", "importtime", "-c", "import function_app"]
-            report = subprocess.run(
-                command, cwd=PROJECT, env=_environment(Path(folder)), capture_output=True, text=True, check=True
-            ).stderr
-            seconds.append(int(re.findall(r"\| +(\d+) \| function_app$", report, re.MULTILINE)[0]) / 1e6)
-    return statistics.median(seconds[1:])  # the first one may have compiled
-
-
-@contextlib.contextmanager
-def _server(folder: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "devhost"],
-        cwd=PROJECT, env=_environment(folder), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: PLW1509 - no thread runs yet
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        port = next(int(match[1]) for line in process.stdout if (match := re.search(r"127\.0\.0\.1:(\d+)/", line)))
-        if pin := _pin(1):
-            pin()
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
-        log.close()
-
-
-def _call(port: int, endpoint: str, body: object) -> tuple[bytes, float]:
-    """Returns the body of the response and its duration in milliseconds."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=120)
-    started = time.perf_counter()
-    connection.request("POST", f"/{endpoint}", json.dumps(body))
-    response = connection.getresponse()
-    content = response.read()
-    milliseconds = (time.perf_counter() - started) * 1e3
-    connection.close()
-    assert response.status < 300, content[:300]
-    return content, milliseconds
+    calculator.measure_all()
 
 
 # ---- throughput
@@ -115,41 +54,18 @@ def _throughput(port: int) -> None:
         return json.dumps({**user, "manager_id": MANAGERS[0]}).encode()
 
     for connections in (1, 8, 32):
-        _measure(port, "create_user", create, connections)
-    ids = [user["user_id"] for user in json.loads(_call(port, "get_users", {"limit": 1000})[0])["users"]]
+        _row_of("a user created", connections, measure(port, "create_user", create, connections))
+    ids = [user["user_id"] for user in json.loads(call(port, "get_users", {"limit": 1000})[0])["users"]]
     bodies = [json.dumps({"user_id": user_id}).encode() for user_id in ids]
     turn = iter(range(10**9))
     for connections in (1, 8, 32):
-        _measure(port, "get_users", lambda: bodies[next(turn) % len(bodies)], connections)
+        reads = measure(port, "get_users", lambda: bodies[next(turn) % len(bodies)], connections)
+        _row_of("a user read by user_id", connections, reads)
 
 
-def _measure(port: int, endpoint: str, body: Callable[[], bytes], connections: int) -> None:
-    latencies: list[float] = []
-
-    async def client(until: float) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (started := time.perf_counter()) < until:
-            content = body()
-            writer.write(
-                b"POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
-                % (endpoint.encode(), len(content))
-            )
-            writer.write(content)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 20"), head
-            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
-            latencies.append((time.perf_counter() - started) * 1e3)
-        writer.close()
-
-    async def clients() -> None:
-        until = time.perf_counter() + SECONDS
-        await asyncio.gather(*(client(until) for _ in range(connections)))
-
-    asyncio.run(clients())
-    latencies.sort()
+def _row_of(what: str, connections: int, latencies: list[float]) -> None:
     p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
-    what = "a user created" if endpoint == "create_user" else "a user read by user_id"
-    _row(f"{what}, concurrency {connections}", f"{len(latencies) / SECONDS:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    row(f"{what}, concurrency {connections}", f"{len(latencies) / SECONDS:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 # ---- listings and bulk updates
@@ -171,38 +87,38 @@ def _fill(database: Path, count: int) -> None:
 def _listing(port: int, pid: int) -> None:
     milliseconds, content = [], b""
     for _ in range(5):
-        content, took = _call(port, "get_users", {})
+        content, took = call(port, "get_users", {})
         milliseconds.append(took)
     users = content.count(b'"user_id"')
-    _row(
+    row(
         f"{users:,} users listed ({len(content) / 1e6:.0f} MB), median of 5",
         f"{statistics.median(milliseconds):.0f} ms",
     )
     with contextlib.suppress(OSError):
         peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-        _row("peak memory of the server", f"{int(peak[1]) / 1024:.0f} MB" if peak else "unknown")
-    _row("slowest small read while everything is listed", f"{_slowest_small_read(port):.1f} ms")
+        row("peak memory of the server", f"{int(peak[1]) / 1024:.0f} MB" if peak else "unknown")
+    row("slowest small read while everything is listed", f"{_slowest_small_read(port):.1f} ms")
 
 
 def _slowest_small_read(port: int) -> float:
-    export = threading.Thread(target=lambda: [_call(port, "get_users", {}) for _ in range(3)])
+    export = threading.Thread(target=lambda: [call(port, "get_users", {}) for _ in range(3)])
     export.start()
     slowest = 0.0
     while export.is_alive():
-        slowest = max(slowest, _call(port, "get_users", {"user_id": str(uuid.UUID(int=1))})[1])
+        slowest = max(slowest, call(port, "get_users", {"user_id": str(uuid.UUID(int=1))})[1])
         time.sleep(0.001)
     return slowest
 
 
 def _bulk(port: int) -> None:
-    users: list[dict[str, Any]] = json.loads(_call(port, "get_users", {"is_active": True})[0])["users"]
+    users: list[dict[str, Any]] = json.loads(call(port, "get_users", {"is_active": True})[0])["users"]
     for count in (1_000, 10_000):
         ids = [user["user_id"] for user in users[-count:]]
         milliseconds = [
-            _call(port, "update_user", {"user_ids": ids, "update_data": {"manager_id": MANAGERS[1 + turn % 2]}})[1]
+            call(port, "update_user", {"user_ids": ids, "update_data": {"manager_id": MANAGERS[1 + turn % 2]}})[1]
             for turn in range(9)
         ]
-        _row(f"a bulk update of {count:,} ids, median of 9", f"{statistics.median(milliseconds):.0f} ms")
+        row(f"a bulk update of {count:,} ids, median of 9", f"{statistics.median(milliseconds):.0f} ms")
 
 
 # ---- points
@@ -216,14 +132,14 @@ def _spends() -> None:
         ports = []
         for transactions in (1_000, 1_000_000):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollbook-bench-")))
-            ports.append(stack.enter_context(_server(folder))[0])
+            ports.append(stack.enter_context(serve(folder))[0])
             _fill_ledger(folder / "bench.db", transactions)
         for _ in range(95):
             for port, took in zip(ports, (few, many), strict=True):
-                took.append(_call(port, "spend", {"points": 100})[1])
+                took.append(call(port, "spend", {"points": 100})[1])
     shorter, longer = statistics.median(few), statistics.median(many)
-    _row("a spend of 10 lots with 1,000 stored transactions, median of 95", f"{shorter:.1f} ms")
-    _row("the same with 1,000,000 stored transactions", f"{longer:.1f} ms, {longer / shorter:.2f} times as long")
+    row("a spend of 10 lots with 1,000 stored transactions, median of 95", f"{shorter:.1f} ms")
+    row("the same with 1,000,000 stored transactions", f"{longer:.1f} ms, {longer / shorter:.2f} times as long")
 
 
 def _fill_ledger(database: Path, transactions: int) -> None:
