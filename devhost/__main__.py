@@ -107,7 +107,7 @@ def _print_banner(index: Index, address: str, port: int, cors: settings.Cors) ->
         print(f"  unsupported: {reason}")
     if cors.origins:
         print(f"\nPages of these origins may call it (Host.CORS): {', '.join(cors.origins)}")
-    print("\nFunction keys are not checked here; on Azure every call needs one. Ctrl-C stops.", flush=True)
+    print("\nFunction keys are not checked here; on Azure calls without a token need one. Ctrl-C stops.", flush=True)
     _print_warning(address)
 
 
