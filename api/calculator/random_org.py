@@ -87,7 +87,8 @@ def _waiting(most: int) -> tuple[BoundedSemaphore, ThreadPoolExecutor]:
 def _transport_errors() -> tuple[type[Exception], ...]:
     import httpx  # noqa: PLC0415 - see above
 
-    return httpx.HTTPError, httpx.InvalidURL, OSError  # which includes TimeoutError
+    # OSError includes TimeoutError; UnicodeError is a host name that IDNA rejects.
+    return httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError
 
 
 def _fetch(source: RandomOrg, length: int) -> str:

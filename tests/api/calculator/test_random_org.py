@@ -133,7 +133,9 @@ def test_any_other_response_is_no_random_string(server: Server, name: str, caplo
     assert API_KEY not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "http://", "http://[", "ftp://127.0.0.1/", "http://\x00/"])
+@pytest.mark.parametrize(
+    "url", ["http://xn--/", "http://127.0.0.1:{port}/", "http://", "http://[", "ftp://127.0.0.1/", "http://\x00/"]
+)
 def test_no_server_is_no_random_string(url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
