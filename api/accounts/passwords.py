@@ -66,7 +66,7 @@ def hashes_at_once(threads: int) -> int:
 
 @contextmanager
 def admit_hashing(settings: Settings) -> Iterator[None]:
-    """Admits a call that hashes in the block, at most half of the worker's threads. Raises `PasswordsBusyError`.
+    """Admits a call that hashes in the block, at most two for each hash at once. Raises `PasswordsBusyError`.
 
     A call is admitted before it counts as an attempt: one that is rejected here has tried no password.
     """
