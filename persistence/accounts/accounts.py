@@ -11,7 +11,6 @@ from typing import NamedTuple
 from sqlalchemy import (
     Connection,
     bindparam,
-    case,
     delete,
     exists,
     false,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from domain.accounts import ADMIN, AccountNotFoundError, LastAdminError, OwnAccountError, UsernameTakenError
 from persistence.accounts.failures import forget_failures
 from persistence.accounts.tables import ACCOUNTS, SESSIONS
-from persistence.database.clauses import for_update
+from persistence.database.clauses import flag, for_update
 from persistence.database.errors import raise_on_duplicate_key
 from persistence.database.idempotency import delete_responses
 
@@ -46,8 +45,7 @@ _OF_ID = ACCOUNTS.c.id == bindparam("of_id", type_=ACCOUNTS.c.id.type)
 _HAS_HASH = ACCOUNTS.c.password_hash == bindparam("old_hash", type_=ACCOUNTS.c.password_hash.type)
 _FIND = select(*(ACCOUNTS.c[name] for name in Account._fields)).where(_OF_NAME)
 _FIND_BY_ID = select(*(ACCOUNTS.c[name] for name in Account._fields)).where(_OF_ID)
-_IS_SAMPLE = exists(ACCOUNTS.c.id).where(ACCOUNTS.c.is_sample)
-_HAS_SAMPLES = select(case((_IS_SAMPLE, literal_column("1")), else_=literal_column("0")))  # T-SQL has no booleans
+_HAS_SAMPLES = select(flag(exists(ACCOUNTS.c.id).where(ACCOUNTS.c.is_sample)))
 _INSERT = insert(ACCOUNTS).inline()
 _LOCK_ADMINS = for_update(
     select(ACCOUNTS.c.id, ACCOUNTS.c.username)

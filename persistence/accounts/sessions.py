@@ -10,13 +10,12 @@ import secrets
 import uuid
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, insert, literal_column, select, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from domain.accounts import TOKEN_SECONDS
 from domain.timestamps import shift_timestamp
 from persistence.accounts.tables import ACCOUNTS, KEYS, SESSIONS
-from persistence.database.clauses import for_update, limit_any_rows, skip_locked
+from persistence.database.clauses import flag, for_update, limit_any_rows, skip_locked
 from persistence.database.types import RowId
 
 SECRET_BYTES: Final = 32
@@ -68,17 +67,11 @@ _REPLACE_KEY = update(KEYS).where(KEYS.c.replaced_at.is_(None)).values(replaced_
 _ENDED_AT = bindparam("now", type_=SESSIONS.c.expires_at.type)
 _REPLACED_AT = bindparam("replaced_at", type_=KEYS.c.replaced_at.type)
 _OLD = KEYS.alias("old")
-
-
-def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((condition, literal_column("1")), else_=literal_column("0"))  # T-SQL has no boolean values
-
-
 _FIND_KEY = select(
     KEYS.c.kid,
     KEYS.c.secret,
-    _flag(exists(SESSIONS.c.jti).where(SESSIONS.c.expires_at <= _ENDED_AT)).label("has_ended"),
-    _flag(exists(_OLD.c.kid).where(_OLD.c.replaced_at <= _REPLACED_AT)).label("has_old"),
+    flag(exists(SESSIONS.c.jti).where(SESSIONS.c.expires_at <= _ENDED_AT)).label("has_ended"),
+    flag(exists(_OLD.c.kid).where(_OLD.c.replaced_at <= _REPLACED_AT)).label("has_old"),
 ).where(KEYS.c.replaced_at.is_(None))
 _ENDED = limit_any_rows(skip_locked(select(SESSIONS.c.jti).where(SESSIONS.c.expires_at <= _ENDED_AT), SESSIONS))
 _DELETE_ENDED = delete(SESSIONS).where(SESSIONS.c.jti.in_(_ENDED))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Integer, Table, Unicode, bindparam, cast, func, literal_column, select, text
+from sqlalchemy import BigInteger, Integer, Table, Unicode, bindparam, case, cast, func, literal_column, select, text
 from sqlalchemy import column as column_clause
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery, Update
@@ -105,6 +105,11 @@ def limit_any_rows(statement: Select[Any]) -> Select[Any]:
 def count_rows(statement: Select[Any]) -> Select[Any]:
     """Returns the count of the rows of `statement`, which has no ORDER BY; it stops at the parameter `row_limit`."""
     return select(func.count()).select_from(limit_any_rows(statement).subquery())
+
+
+def flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Returns 1 where `condition` is true, otherwise 0: T-SQL has no boolean values."""
+    return case((condition, literal_column("1")), else_=literal_column("0"))
 
 
 def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:

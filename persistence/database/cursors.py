@@ -32,7 +32,6 @@ SQL_ATTR_CONNECTION_TIMEOUT: Final = 113
 CANCEL_SECONDS: Final = 1
 """If a server is frozen, the driver waits twice as long before it reports the time-out of a statement."""
 
-
 Kept = dict[SQLCompiler, Any]
 """Idle cursors by compiled statement, the least recently used one first. Equal texts may declare other types."""
 
@@ -118,7 +117,7 @@ def keep_cursors(engine: Engine, statement_seconds: int) -> None:
                 self._dbapi_connection.info[WRITES] = True
             return _create_cursor(self, statement_seconds)
 
-    event.listen(engine, "connect", limit_statements, insert=True)  # before SQLAlchemy's initial queries
+    event.listen(engine, "connect", limit_statements)
     engine.dialect.execution_ctx_cls = Context
 
 

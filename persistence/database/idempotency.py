@@ -19,7 +19,6 @@ from sqlalchemy import (
     Unicode,
     and_,
     bindparam,
-    case,
     delete,
     exists,
     insert,
@@ -32,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from persistence.database.clauses import in_json_array, limit_rows, skip_locked
+from persistence.database.clauses import flag, in_json_array, limit_rows, skip_locked
 from persistence.database.errors import LostRaceError
 from persistence.database.types import Blob, RowId, UtcText, case_sensitive_text
 
@@ -121,7 +120,7 @@ _OLD = KEYS.alias("old")
 _HAS_EXPIRED = exists(_OLD.c.id).where(_OLD.c.created_at <= bindparam("expired_at"))
 _ONE = select(literal_column("1").label("one")).subquery("one")  # so that there is a row without a key, too
 _FIND_LIVE = select(
-    case((_HAS_EXPIRED, literal_column("1")), else_=literal_column("0")),
+    flag(_HAS_EXPIRED),
     KEYS.c.id,
     *(KEYS.c[name] for name in StoredResponse._fields),
 ).select_from(_ONE.outerjoin(KEYS, and_(*_IS_KEY, not_(_IS_EXPIRED))))
