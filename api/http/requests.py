@@ -39,7 +39,8 @@ class Request(BaseModel):
     not_found: ClassVar[type[NotFoundError] | None] = None
     """On a path model: the error for a malformed value, because nothing can exist under it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    # Validators are built at the first request: a cold start does not wait for them.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:

@@ -6,49 +6,50 @@ else, and an account takes its balance and its records with it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, PrimaryKeyConstraint, SmallInteger, Table, bindparam
-from sqlmodel import Field, SQLModel
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    bindparam,
+)
+from sqlmodel import SQLModel
 
 from persistence.database.types import RowId, UtcText, case_sensitive_text
 
+BALANCES: Final = Table(
+    "calculator_balances",
+    SQLModel.metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("balance", BigInteger, nullable=False),
+    Column("granted", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    CheckConstraint("balance >= 0", name="ck_calculator_balances_balance"),
+)
+"""The balances of accounts, each from its first charge or grant on; `records` is the number of its live records."""
 
-class BalanceRow(SQLModel, table=True):
-    """The balance of an account, from its first charge or grant on; `records` is the number of its live records."""
-
-    __tablename__: ClassVar[str] = "calculator_balances"
-    __table_args__: ClassVar[tuple[Any, ...]] = (
-        CheckConstraint("balance >= 0", name="ck_calculator_balances_balance"),
-    )
-
-    account_id: int = Field(primary_key=True, foreign_key="accounts.id", ondelete="CASCADE", sa_type=RowId)
-    balance: int = Field(sa_type=BigInteger)
-    granted: int = Field(sa_type=BigInteger)
-    records: int = Field(sa_type=BigInteger)
-
-
-class RecordRow(SQLModel, table=True):
-    """A charged operation; live until `deleted_at`. `id` is the order of charges and is never used again."""
-
-    __tablename__: ClassVar[str] = "calculator_records"
-    __table_args__: ClassVar[tuple[Any, ...]] = (
-        PrimaryKeyConstraint("id", mssql_clustered=False),
-        {"sqlite_autoincrement": True},
-    )
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
-    account_id: int = Field(foreign_key="calculator_balances.account_id", ondelete="CASCADE", sa_type=RowId)
-    operation_id: int = Field(sa_type=SmallInteger)
-    amount: int = Field(sa_type=Integer)
-    user_balance: int = Field(sa_type=BigInteger)
-    operation_response: str = Field(sa_type=case_sensitive_text(230))
-    created_at: str = Field(sa_type=UtcText)
-    deleted_at: str | None = Field(default=None, sa_type=UtcText)
-
-
-BALANCES: Final[Table] = SQLModel.metadata.tables["calculator_balances"]
-RECORDS: Final[Table] = SQLModel.metadata.tables["calculator_records"]
+RECORDS: Final = Table(
+    "calculator_records",
+    SQLModel.metadata,
+    Column("id", RowId),
+    Column("account_id", RowId, ForeignKey("calculator_balances.account_id", ondelete="CASCADE"), nullable=False),
+    Column("operation_id", SmallInteger, nullable=False),
+    Column("amount", Integer, nullable=False),
+    Column("user_balance", BigInteger, nullable=False),
+    Column("operation_response", case_sensitive_text(230), nullable=False),
+    Column("created_at", UtcText, nullable=False),
+    Column("deleted_at", UtcText),
+    PrimaryKeyConstraint("id", mssql_clustered=False),
+    sqlite_autoincrement=True,
+)
+"""Charged operations, live until `deleted_at`. `id` is the order of charges and is never used again."""
 
 # The live records of an account in the order of their ids. On SQL Server it is the table itself: every statement on an
 # account's records is a range of it, and no plan is cheaper that would read, and lock, the rows of other accounts.
