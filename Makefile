@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # CI also runs the checks in a second environment: make check VENV=.venv-3.13 PYTHON=python3.13
 VENV ?= .venv
+# Bytecode is kept even where the environment says otherwise: without it every process compiles the app again.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 # Two test files in parallel, except on a SQL Server, which all tests share.
 PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
