@@ -68,7 +68,8 @@ def serve(folder: Path, services: str = SERVICES) -> Iterator[tuple[int, subproc
 def _environment(folder: Path, services: str) -> dict[str, str]:
     settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": services, "PORT": "0"}
     settings["SETTINGS_FOLDER"] = str(folder)  # without local.settings.json and .env
-    return {**os.environ, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `make run` sets it
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **settings, "MALLOC_MMAP_THRESHOLD_": "1048576"}  # as in `make run`
 
 
 def _pin(core: int) -> Callable[[], None] | None:
