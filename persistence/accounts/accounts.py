@@ -58,7 +58,7 @@ _END_SESSIONS = delete(SESSIONS).where(SESSIONS.c.account_id == bindparam("of_id
 _END_SESSIONS_OF_NAME = delete(SESSIONS).where(SESSIONS.c.account_id.in_(select(ACCOUNTS.c.id).where(_OF_NAME)))
 _ACTIVATE = update(ACCOUNTS).where(_OF_NAME).values(is_active=true())
 _DEACTIVATE = update(ACCOUNTS).where(_OF_NAME).values(is_active=false())
-_RENEW_HASH = update(ACCOUNTS).where(_OF_ID, _HAS_HASH).values(password_hash=bindparam("new_hash"))
+_RENEW_HASH = update(ACCOUNTS).where(_OF_ID, _HAS_HASH).values(password_hash=bindparam("new_password_hash"))
 _REPLACE_PASSWORD = _RENEW_HASH.values(is_sample=false())
 
 
@@ -137,7 +137,7 @@ def replace_password(connection: Connection, account_id: int, *, old_hash: str, 
 
     Returns False, and changes nothing, if the account is gone or its hash is not `old_hash` any more.
     """
-    values = {"of_id": account_id, "old_hash": old_hash, "new_hash": new_hash}
+    values = {"of_id": account_id, "old_hash": old_hash, "new_password_hash": new_hash}
     if connection.execute(_REPLACE_PASSWORD, values).rowcount != 1:
         return False
     connection.execute(_END_SESSIONS, {"of_id": account_id})
@@ -149,5 +149,5 @@ def renew_hash(connection: Connection, account_id: int, *, old_hash: str, new_ha
 
     In the transaction of a sign-in: before `insert_session`, which then gets the new hash.
     """
-    values = {"of_id": account_id, "old_hash": old_hash, "new_hash": new_hash}
+    values = {"of_id": account_id, "old_hash": old_hash, "new_password_hash": new_hash}
     return connection.execute(_RENEW_HASH, values).rowcount == 1

@@ -21,7 +21,7 @@ _COUNT = for_update_of_range(select(func.count()).select_from(FAILURES).where(*_
 _INSERT = insert(FAILURES).from_select(
     ["username", "failed_at"],
     select(_USERNAME, bindparam("new_failed_at", type_=FAILURES.c.failed_at.type)).where(
-        _COUNT.scalar_subquery() <= bindparam("most", MAX_FAILURES - 1, type_=Integer)
+        _COUNT.scalar_subquery() <= bindparam("most_failures", MAX_FAILURES - 1, type_=Integer)
     ),
 )
 _FIND_OLDEST = limit_rows(select(FAILURES.c.failed_at).where(*_IN_WINDOW).order_by(FAILURES.c.failed_at))

@@ -109,7 +109,7 @@ def count_rows(statement: Select[Any]) -> Select[Any]:
 
 def flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """Returns 1 where `condition` is true, otherwise 0: T-SQL has no boolean values."""
-    return case((condition, literal_column("1")), else_=literal_column("0"))
+    return case((condition, literal_column("1", Integer)), else_=literal_column("0", Integer))
 
 
 def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:

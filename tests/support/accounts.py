@@ -68,6 +68,11 @@ def bearer(account: Added) -> dict[str, str]:
     return {"Authorization": f"Bearer {sign_token(new_token(account.id))}"}
 
 
+def sign_in(client: httpx.Client, username: object, password: object = PASSWORD, **more: object) -> httpx.Response:
+    """The response to a sign-in; `more` are further keys of its body."""
+    return client.post("/api/v1/sign-in", json={"username": username, "password": password, **more})
+
+
 def count_sessions() -> int:
     """How many sessions are stored."""
     with connections.reading() as connection:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.accounts.passwords import hashes_at_once
-from tests.support.accounts import PASSWORD, WRONG, Added, add_account, bearer, failures, problem
+from tests.support.accounts import PASSWORD, WRONG, Added, add_account, bearer, failures, problem, sign_in
 from tests.support.hashing import Hashing
 
 
@@ -21,16 +21,12 @@ def test_a_quarter_of_the_threads_hash_at_once_and_at_most_four(threads: int, ex
     assert hashes_at_once(threads) == expected
 
 
-def _sign_in(client: httpx.Client, username: str, password: str = PASSWORD) -> httpx.Response:
-    return client.post("/api/v1/sign-in", json={"username": username, "password": password})
-
-
 def test_as_many_calls_wait_and_the_next_is_a_503_that_is_not_counted(
     client: httpx.Client, asha: Added, admin: Added, hashing: Hashing
 ) -> None:
     headers, root = bearer(asha), bearer(admin)
     busy: list[Callable[[], httpx.Response]] = [
-        lambda: _sign_in(client, "asha"),
+        lambda: sign_in(client, "asha"),
         lambda: client.post("/login", data={"username": "asha", "password": PASSWORD}),
         lambda: client.post(
             "/api/v1/change-password", headers=headers, json={"password": PASSWORD, "new_password": "another one"}
@@ -40,7 +36,7 @@ def test_as_many_calls_wait_and_the_next_is_a_503_that_is_not_counted(
     hashing.hold()
     with ThreadPoolExecutor(4) as pool, ExitStack() as stack:
         stack.callback(hashing.release)
-        running: list[Future[httpx.Response]] = [pool.submit(_sign_in, client, f"user{at}", WRONG) for at in range(4)]
+        running: list[Future[httpx.Response]] = [pool.submit(sign_in, client, f"user{at}", WRONG) for at in range(4)]
         hashing.wait_for(2)
         while len(failures()) < 4:  # the two that wait have been counted
             wait(running, 0.01)
@@ -63,10 +59,10 @@ def test_other_endpoints_and_token_checks_go_on_meanwhile(
     hashing.hold()
     with ThreadPoolExecutor(4) as pool, ExitStack() as stack:
         stack.callback(hashing.release)
-        running = [pool.submit(_sign_in, client, f"user{at}", WRONG) for at in range(4)]
+        running = [pool.submit(sign_in, client, f"user{at}", WRONG) for at in range(4)]
         hashing.wait_for(2)
         assert client.get("/openapi.json").status_code == 200
-        assert _sign_in(client, "asha", password=1).status_code == 400  # type: ignore[arg-type]
+        assert sign_in(client, "asha", password=1).status_code == 400
         assert client.post("/delete-user/other", headers=root).status_code == 200
         assert client.post("/api/v1/sign-out", headers=headers).status_code == 200
         assert client.post("/api/v1/sign-out", headers=headers).status_code == 401

@@ -26,14 +26,11 @@ from tests.support.accounts import (
     count_sessions,
     failures,
     problem,
+    sign_in,
 )
 from tests.support.hashing import Hashing
 from tests.support.programs import PROJECT
 from tests.support.threads import at_once
-
-
-def sign_in(client: httpx.Client, username: object, password: object = PASSWORD, **more: object) -> httpx.Response:
-    return client.post("/api/v1/sign-in", json={"username": username, "password": password, **more})
 
 
 @pytest.mark.parametrize("username", ["asha", "ASHA", "aSha"])

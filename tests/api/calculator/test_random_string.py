@@ -91,6 +91,22 @@ def test_the_call_of_random_org_costs_one_statement_more(meera: Calculator, stat
         assert len(statements) == (2 if extra is None else plain + extra)
 
 
+def test_two_statements_or_three_with_a_key_precede_random_org(
+    meera: Calculator, server: RandomOrg, statements: list[str]
+) -> None:
+    before: list[int] = []
+
+    def respond(received: Received) -> Iterator[bytes]:
+        before.append(len(statements))
+        yield generate_strings(received)
+
+    server.respond = respond
+    for key in ({}, {"Idempotency_Key": "k"}):
+        statements.clear()
+        assert meera.post(RANDOM_STRING, **key).status_code == 201
+    assert before == [2, 3], "the token's, the balance's, and the key's"
+
+
 def test_nothing_is_locked_while_random_org_is_called(meera: Calculator, server: RandomOrg) -> None:
     seen: list[int] = []
 

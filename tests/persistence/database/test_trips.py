@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.account_calls import CALLS as ACCOUNT_CALLS
+from tests.support.account_calls import Prepare
 from tests.support.counting_driver import Server
 from tests.support.keys import age_keys
 from tests.support.seed import SEED_MANAGERS
@@ -18,9 +20,6 @@ PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
 NORTH, SOUTH = (str(manager["manager_id"]) for manager in SEED_MANAGERS[:2])
 RETIRED: Final = next(str(manager["manager_id"]) for manager in SEED_MANAGERS if not manager["is_active"])
 PAYER: Final = {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"}
-
-Prepare = Callable[[Any], Callable[[], Any]]
-"""Stores over the API what a call needs, and returns the call."""
 
 
 def _create(**fields: Any) -> Prepare:
@@ -67,8 +66,13 @@ def _update_in_place(api: Any) -> Callable[[], Any]:
     return lambda: api.update([user_id], **api.new_user(full_name="New", pan_num="ABCCE1234F"))
 
 
-def _add(payer: Callable[[], str]) -> Prepare:
-    return lambda api: lambda: api.post("addTransaction", {**PAYER, "payer": payer()})
+def _add(api: Any) -> Callable[[], Any]:
+    api.post("addTransaction", PAYER)
+    return lambda: api.post("addTransaction", PAYER)
+
+
+def _add_new(api: Any) -> Callable[[], Any]:
+    return lambda: api.post("addTransaction", {**PAYER, "payer": str(uuid.uuid4())})
 
 
 def _spend(api: Any, key: str | None = None) -> Callable[[], Any]:
@@ -113,14 +117,15 @@ CALLS: Final[dict[str, Prepare]] = {
     "`update_user`, several users, some of them unknown": _update(
         2, unknown=1, stored={"manager_id": NORTH}, manager_id=SOUTH
     ),
-    "`addTransaction`": _add(lambda: "DANNON"),
-    "`addTransaction` of a new payer": _add(lambda: str(uuid.uuid4())),
+    "`addTransaction`": _add,
+    "`addTransaction` of a new payer": _add_new,
     "`spend`": _spend,
     "`spend` with a new `Idempotency-Key`": _spend_with_a_key,
     "`spend` with a new `Idempotency-Key`, while expired keys are purged": _spend_with_expired_keys,
     "`spend` with a used `Idempotency-Key` (a replay)": _replay,
     "`balance`": lambda api: lambda: api.client.get("/balance"),
     "`flushDB`": lambda api: lambda: api.post("flushDB"),
+    **ACCOUNT_CALLS,
 }
 DECLARED: Final = {
     "user_id": "uniqueidentifier", "manager_id": "uniqueidentifier", "new_manager_id": "uniqueidentifier",
@@ -137,6 +142,14 @@ DECLARED: Final = {
     "version": "int", "version_1": "int", "row_limit": "int", "new_status": "int", "is_active": "bit",
     "of_caller": "nvarchar(255)", "of_operation": "nvarchar(255)", "of_key": "nvarchar(255)", "new_hash": "char(64)",
     "new_media_type": "nvarchar(100)", "new_body": "varbinary(max)",
+    "of_id": "bigint", "of_username": "nvarchar(64)", "username": "nvarchar(64)", "role": "nvarchar(10)",
+    "password_hash": "nvarchar(200)", "old_hash": "nvarchar(200)", "new_password_hash": "nvarchar(200)",
+    "is_sample": "bit", "new_jti": "uniqueidentifier", "of_jti": "uniqueidentifier", "kid": "uniqueidentifier",
+    "secret": "varbinary(max)", "new_expires_at": "datetime2(6)", "replaced_at": "datetime2(6)",
+    "new_failed_at": "datetime2(6)", "window_start": "datetime2(6)", "most_failures": "int",
+    "account_id": "bigint", "of_account": "bigint", "of_record": "bigint", "of_amount": "bigint",
+    "first_balance": "bigint", "user_balance": "bigint", "amount": "int", "operation_id": "smallint",
+    "operation_response": "nvarchar(230)", "operation_ids": "nvarchar(max)", "row_offset": "bigint",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
@@ -186,7 +199,7 @@ def test_the_first_read_of_a_connection_is_one_round_trip(server: Server, api: A
 def test_every_parameter_is_declared_by_its_column(server: Server, api: Any) -> None:
     seen: set[str] = set()
     for prepare in CALLS.values():
-        server.sent_by(lambda prepare=prepare: prepare(api)())  # type: ignore[misc]
+        server.sent_by(prepare(api))
         for execution in server.executions:
             expected = tuple(DECLARED[name] for name in execution.names)
             assert (execution.names, execution.declared) == (execution.names, expected), execution.text
