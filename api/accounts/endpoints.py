@@ -17,6 +17,7 @@ from api.accounts.passwords import (
     admit_hashing,
     hash_password,
     needs_rehash,
+    renew_hash,
     run_hash,
     verify_password,
 )
@@ -100,7 +101,7 @@ def _verify_sign_in(request: SignIn | Login, prepared: Account | None, settings:
         raise SignInFailedError
     if not needs_rehash(password_hash):
         return Verified(prepared, None)
-    return Verified(prepared, run_hash(settings, partial(hash_password, request.password)))
+    return Verified(prepared, run_hash(settings, partial(renew_hash, password_hash, request.password)))
 
 
 def _open_session(connection: Connection, verified: Verified) -> NewToken:
@@ -109,13 +110,17 @@ def _open_session(connection: Connection, verified: Verified) -> NewToken:
     Raises `SignInFailedError` if the account is inactive or gone, or has another password by now.
     """
     account, new_hash = verified
-    password_hash = account.password_hash
-    if new_hash and store.renew_hash(connection, account.id, old_hash=password_hash, new_hash=new_hash):
-        password_hash = new_hash
+    if new_hash:  # which another sign-in may have stored meanwhile: the same one
+        store.renew_hash(connection, account.id, old_hash=account.password_hash, new_hash=new_hash)
     jti, now = str(uuid.uuid4()), datetime.now(UTC).replace(microsecond=0)  # times in a token are whole seconds
     expires_at = shift_timestamp(format_timestamp(now), TOKEN_SECONDS)
     key = store.insert_session(
-        connection, account.id, password_hash=password_hash, jti=jti, expires_at=expires_at, now=_now()
+        connection,
+        account.id,
+        password_hash=new_hash or account.password_hash,
+        jti=jti,
+        expires_at=expires_at,
+        now=_now(),
     )
     if key is None:
         raise SignInFailedError
@@ -218,7 +223,7 @@ def change_password(connection: Connection, prepared: NewHash) -> Response:
     """Changes the password and ends every session of the account."""
     account, new_hash = prepared
     if not store.replace_password(connection, account.id, old_hash=account.password_hash, new_hash=new_hash):
-        raise LostRaceError  # another change has ended the session, which the retry notices
+        raise LostRaceError  # a retry notices if another change has ended the session; a renewed hash has not
     store.forget_failures(connection, account.username)
     return Response(Message(message="Password changed successfully"))
 

@@ -6,6 +6,7 @@ OWASP's parameters: 19 MiB, 2 passes, 1 lane. cheatsheetseries.owasp.org/cheatsh
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ T = TypeVar("T")
 MEMORY_KIB: Final = 19 * 1024
 PASSES: Final = 2
 LANES: Final = 1
+_SALT_BYTES: Final = 16
 
 MAX_AT_ONCE: Final = 4
 """Maximum number of hashes that a process computes at once: each takes 19 MiB and a core."""
@@ -108,8 +110,19 @@ def needs_rehash(password_hash: str) -> bool:
     return _hasher().check_needs_rehash(password_hash)
 
 
+def renew_hash(password_hash: str, password: str) -> str:
+    """Returns the hash, with today's parameters, of the password that has `password_hash`: the same one each time.
+
+    Its salt is made of the old hash, which is as random and as unique as that hash's own salt. So two sign-ins at once
+    renew a hash to the same one, and neither takes it for another password.
+    """
+    return _hasher().hash(password, salt=hashlib.sha256(password_hash.encode()).digest()[:_SALT_BYTES])
+
+
 @functools.cache
 def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher  # noqa: PLC0415 - 20 ms, which only a sign-in should take
 
-    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, hash_len=32, salt_len=16)
+    return PasswordHasher(
+        time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, hash_len=32, salt_len=_SALT_BYTES
+    )

@@ -144,10 +144,10 @@ def replace_password(connection: Connection, account_id: int, *, old_hash: str, 
     return True
 
 
-def renew_hash(connection: Connection, account_id: int, *, old_hash: str, new_hash: str) -> bool:
-    """Replaces the hash by one of the same password with other parameters; False as in `replace_password`.
+def renew_hash(connection: Connection, account_id: int, *, old_hash: str, new_hash: str) -> None:
+    """Replaces the hash `old_hash`, if it is still that of the account, by one of the same password.
 
-    In the transaction of a sign-in: before `insert_session`, which then gets the new hash.
+    In the transaction of a sign-in: before `insert_session`, which then gets the new hash and finds out whether it is
+    the account's.
     """
-    values = {"of_id": account_id, "old_hash": old_hash, "new_password_hash": new_hash}
-    return connection.execute(_RENEW_HASH, values).rowcount == 1
+    connection.execute(_RENEW_HASH, {"of_id": account_id, "old_hash": old_hash, "new_password_hash": new_hash})

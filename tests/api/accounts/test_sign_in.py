@@ -216,6 +216,23 @@ def test_a_hash_with_other_parameters_is_renewed_at_sign_in(client: httpx.Client
     assert account("asha")["password_hash"] == renewed
 
 
+def test_a_renewal_at_once_with_another_sign_in_rejects_neither(client: httpx.Client, hashing: Hashing) -> None:
+    old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    add_account("asha", password_hash=old)
+
+    def act(number: int) -> int:
+        if number:
+            return sign_in(client, "asha").status_code
+        hashing.wait_for(2)  # both have read the old hash
+        hashing.release()
+        return 200
+
+    hashing.hold()
+    assert at_once(3, act) == [200, 200, 200]
+    assert count_sessions() == 2
+    assert not passwords.needs_rehash(account("asha")["password_hash"])
+
+
 # ---- sample accounts
 
 

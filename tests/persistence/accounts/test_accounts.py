@@ -165,7 +165,7 @@ def test_a_new_password_ends_every_session_and_takes_the_mark_away(new_account: 
 def test_a_renewed_hash_keeps_sessions_and_the_mark(new_account: New) -> None:
     ann = new_account("ann")
     sign_in(ann)
-    assert change(store.renew_hash, ann.id, old_hash=ann.password_hash, new_hash="new")
+    change(store.renew_hash, ann.id, old_hash=ann.password_hash, new_hash="new")
     assert _find("ann") == ann._replace(password_hash="new")  # noqa: S106
     assert len(sessions_of(ann)) == 1
 
