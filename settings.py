@@ -53,8 +53,8 @@ def fraction(name: str, *, default: float) -> Any:
 
 
 def text(name: str, *, default: str = "", secret: bool = False) -> Any:
-    """Returns a dataclass field for any text. `repr()` omits a secret."""
-    return _field(default, lambda values: values.get(name, default), shown=not secret)
+    """Returns a dataclass field for any text in UTF-8. `repr()` omits a secret."""
+    return _field(default, functools.partial(_text, name=name, default=default), shown=not secret)
 
 
 def _field(default: object, read: Callable[[Values], object], *, shown: bool = True) -> Any:
@@ -83,6 +83,15 @@ def _number(values: Values, name: str, *, default: int, least: int, most: int) -
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and least <= int(value) <= most):
         raise SettingsError(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
     return int(value)
+
+
+def _text(values: Values, name: str, *, default: str) -> str:
+    value = values.get(name, default)
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the environment that are not UTF-8 are lone surrogates in os.environ
+        raise SettingsError(f"{name} is not text in UTF-8.") from None
+    return value
 
 
 def _fraction(values: Values, name: str, *, default: float) -> float:

@@ -322,6 +322,11 @@ def test_on_azure_a_database_url_is_read_from_variables_and_dotenv(tmp_path: Pat
     assert load({"WEBSITE_SITE_NAME": "rollbook-app"}, tmp_path).database_url == url
 
 
+def test_a_text_that_is_not_utf_8_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^HOST is not text in UTF-8\.$"):
+        load({"HOST": os.fsdecode(b"caf\xe9")}, tmp_path)
+
+
 def test_no_error_of_another_setting_repeats_the_database_url(tmp_path: Path) -> None:
     given = {"DATABASE_URL": "mssql+pyodbc://app:hunter2@server/database", "PORT": "x"}
     with pytest.raises(SettingsError) as caught:

@@ -16,6 +16,7 @@ import pytest
 
 import function_app
 import settings
+from api.calculator.schemas import CalculatorSettings
 from api.points import PointsSettings
 from api.users.schemas import UsersSettings
 from persistence.database import connections
@@ -67,6 +68,8 @@ def test_a_section_is_read_from_the_sources_of_all_settings(tmp_path: Path) -> N
         (Section, {"SHOP_PLACES": "10"}, "SHOP_PLACES must be a whole number from 1 to 9, not '10'."),
         (UsersSettings, {"PAN_HOLDER_CHECK": "no"}, "PAN_HOLDER_CHECK must be on or off, not 'no'."),
         (PointsSettings, {"POINTS_ALLOW_FLUSH": "1"}, "POINTS_ALLOW_FLUSH must be on or off, not '1'."),
+        (Section, {"SHOP_TITLE": "Caf\udce9"}, "SHOP_TITLE is not text in UTF-8."),
+        (CalculatorSettings, {"RANDOM_ORG_API_KEY": "key\udcff"}, "RANDOM_ORG_API_KEY is not text in UTF-8."),
         (ToySettings, {"TOY_NIGHTLY": "maybe"}, "TOY_NIGHTLY must be on or off, not 'maybe'."),
     ],
 )
