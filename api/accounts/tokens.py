@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import azure.functions as func
 import orjson
@@ -24,6 +24,7 @@ from domain.errors import ForbiddenError, RollbookError
 from domain.timestamps import format_timestamp
 from persistence import accounts as store
 from persistence.database.connections import reading
+from settings import Settings
 
 _ALGORITHM: Final = "HS256"
 _CLAIMS: Final = ("sub", "role", "jti", "iat", "exp")
@@ -94,9 +95,14 @@ def sign_token(new: NewToken) -> str:
 
 @dataclass(frozen=True)
 class Token:
-    """Authentication by the token of an account, which must have `role` if one is given."""
+    """Authentication by the token of an account, which must have `role` if one is given.
+
+    `permits_samples` is that of the app's settings: where sample accounts cannot sign in, their tokens, which another
+    app on the same database has issued, are rejected.
+    """
 
     role: str | None = None
+    permits_samples: bool = False
     auth_level: ClassVar[func.AuthLevel] = func.AuthLevel.ANONYMOUS
     security: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -113,12 +119,16 @@ class Token:
 
         One statement: the session, its account and the key.
         """
-        caller = _caller_of(str(req.headers.get("authorization", "")))
+        caller = _caller_of(str(req.headers.get("authorization", "")), permits_samples=self.permits_samples)
         if caller is None:
             raise TokenInvalidError
         if self.role not in (None, caller.role):
             raise RoleRequiredError
         return caller
+
+    def with_settings(self, settings: Settings) -> Self:
+        """Returns the same, with the app's rule for sample accounts."""
+        return replace(self, permits_samples=settings.permits_samples)
 
 
 class _Claimed(NamedTuple):
@@ -129,7 +139,7 @@ class _Claimed(NamedTuple):
     account_id: int
 
 
-def _caller_of(credentials: str) -> AccountCaller | None:
+def _caller_of(credentials: str, *, permits_samples: bool) -> AccountCaller | None:
     """Returns the caller if the token is valid, and its session and account are."""
     token = _read_token(credentials)
     claimed = _read_claims(token) if token else None
@@ -137,7 +147,9 @@ def _caller_of(credentials: str) -> AccountCaller | None:
         return None
     with reading() as connection:
         session = store.find_session(connection, kid=claimed.kid, jti=claimed.jti, account_id=claimed.account_id)
-    if session is None or not session.is_active or not _is_signed(token, session.secret):
+    if session is None or not session.is_active or (session.is_sample and not permits_samples):
+        return None
+    if not _is_signed(token, session.secret):
         return None
     if not key_is_accepted(session.replaced_at, format_timestamp(datetime.now(UTC))):
         return None

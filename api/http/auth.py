@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, Self
 
 import azure.functions as func
 
 from domain.errors import RollbookError
+from settings import Settings
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Auth(Protocol):
     def authenticate(self, req: func.HttpRequest) -> Caller:
         """Returns the caller of a request. Raises one of `errors`."""
 
+    def with_settings(self, settings: Settings) -> Auth:
+        """Returns the authentication in an app with these settings."""
+
 
 class FunctionKey:
     """Authentication by function key, which the host has checked. A hash of the key identifies the caller."""
@@ -60,6 +64,10 @@ class FunctionKey:
         key = req.headers.get("x-functions-key") or req.params.get("code")
         return Caller(f"key:{hashlib.sha256(str(key).encode()).hexdigest()}") if key else _UNKNOWN
 
+    def with_settings(self, settings: Settings) -> Self:
+        """Returns itself."""
+        return self
+
 
 class Anonymous:
     """No authentication."""
@@ -72,6 +80,10 @@ class Anonymous:
     def authenticate(self, req: func.HttpRequest) -> Caller:
         """Returns an unknown caller."""
         return _UNKNOWN
+
+    def with_settings(self, settings: Settings) -> Self:
+        """Returns itself."""
+        return self
 
 
 _UNKNOWN = Caller()

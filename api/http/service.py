@@ -191,7 +191,7 @@ class Service:
             return Functions([], [])
         section = settings.section(self.settings) if self.settings else settings
         return Functions(
-            [_build_endpoint(endpoint, section) for endpoint in self.endpoints],
+            [_build_endpoint(endpoint, section, settings) for endpoint in self.endpoints],
             [
                 replace(timer, settings=section, schedule=_resolve(timer.schedule, section))
                 for timer in self.timers
@@ -200,8 +200,9 @@ class Service:
         )
 
 
-def _build_endpoint(endpoint: Endpoint, section: Any) -> Endpoint:
+def _build_endpoint(endpoint: Endpoint, section: Any, settings: Settings) -> Endpoint:
     resolved = {part: _resolve(getattr(endpoint, part), section) for part in _BY_SETTINGS}
+    resolved["auth"] = resolved["auth"].with_settings(settings)
     return replace(endpoint, settings=section, **resolved)
 
 

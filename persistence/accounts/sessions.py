@@ -39,6 +39,7 @@ class Session(NamedTuple):
     replaced_at: str | None
     role: str
     is_active: bool
+    is_sample: bool
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -48,7 +49,7 @@ _IS_SESSION = SESSIONS.c.jti == bindparam("of_jti", type_=SESSIONS.c.jti.type)
 _FIND_SESSION = (
     select(
         *(KEYS.c[name] for name in ("secret", "replaced_at")),
-        *(ACCOUNTS.c[name] for name in ("role", "is_active")),
+        *(ACCOUNTS.c[name] for name in ("role", "is_active", "is_sample")),
     )
     .select_from(SESSIONS.join(ACCOUNTS, ACCOUNTS.c.id == SESSIONS.c.account_id).join(KEYS, _IS_KEY))
     .where(_IS_SESSION, ACCOUNTS.c.id == _ACCOUNT_ID)

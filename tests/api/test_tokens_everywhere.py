@@ -16,6 +16,7 @@ from api.accounts import service as accounts
 from api.accounts.tokens import Token
 from api.http.service import Endpoint, Service
 from domain.accounts import ADMIN, USER
+from settings import Settings
 from tests.support.accounts import add_account, bearer
 from tests.support.endpoints import caller_of
 
@@ -23,11 +24,15 @@ SERVED: list[Service] = [*{one.name: one for one in (accounts, *load_services(SE
 """Every service that the app can serve. Accounts has no word of its own."""
 
 
-def _endpoints(services: list[Service]) -> list[Endpoint]:
-    return [endpoint for service in services for endpoint in service.build(settings.current()).endpoints]
+def _endpoints(services: list[Service], configured: Settings) -> list[Endpoint]:
+    return [endpoint for service in services for endpoint in service.build(configured).endpoints]
 
 
-PROTECTED = [endpoint for endpoint in _endpoints(SERVED) if isinstance(endpoint.auth, Token)]
+def _protected(configured: Settings) -> list[Endpoint]:
+    return [endpoint for endpoint in _endpoints(SERVED, configured) if isinstance(endpoint.auth, Token)]
+
+
+PROTECTED = _protected(settings.current())
 
 
 def _call(endpoint: Endpoint, headers: dict[str, str]) -> Any:
@@ -37,7 +42,7 @@ def _call(endpoint: Endpoint, headers: dict[str, str]) -> Any:
 
 def test_what_a_service_with_accounts_serves_is_anonymous_to_the_host() -> None:
     own = [service for service in SERVED if accounts.name in (service.name, *service.requires)]
-    found = {endpoint.name: endpoint.auth.auth_level for endpoint in _endpoints(own)}
+    found = {endpoint.name: endpoint.auth.auth_level for endpoint in _endpoints(own, settings.current())}
     assert set(found.values()) == {func.AuthLevel.ANONYMOUS}
     protected = {endpoint.name for endpoint in PROTECTED}
     assert found.keys() - protected == {"accounts_sign_in", "accounts_login"}, "these alone need no token"
@@ -62,3 +67,29 @@ def test_a_token_is_checked_before_anything_else(
         else:
             assert json.loads(response.get_body())["type"] == "/problems/role-required"
             assert (response.status_code, len(statements)) == (403, 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_good"),
+    [
+        ({"HOST": "::1"}, True),
+        ({"HOST": "0.0.0.0"}, False),  # noqa: S104 - it is not bound
+        ({"WEBSITE_SITE_NAME": "app", "DATABASE_URL": "not used"}, False),
+    ],
+)
+def test_a_token_of_a_sample_account_is_good_on_loopback_only(
+    variables: dict[str, str], is_good: bool, database_file: Path, tmp_path: Path, statements: list[str]
+) -> None:
+    samples = {role: add_account(f"sample-{role}".lower(), role, is_sample=True) for role in (USER, ADMIN)}
+    protected = _protected(settings.load(variables, tmp_path))
+    assert len(protected) == len(PROTECTED)
+    for endpoint in protected:
+        headers = bearer(samples[endpoint.auth.role or USER])  # type: ignore[attr-defined]
+        statements.clear()
+        response, without = _call(endpoint, headers), _call(endpoint, {})
+        if is_good:
+            assert response.status_code not in (401, 403), endpoint.name
+        else:
+            bodies = [json.loads(each.get_body()) | {"instance": ""} for each in (response, without)]
+            assert (bodies[0], len(statements)) == (bodies[1], 1), endpoint.name
+            assert response.headers["www-authenticate"] == "Bearer"

@@ -18,7 +18,7 @@ from api.http.service import Service, Tick
 from domain.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, OutOfRangeError, Violation
 from persistence.database.connections import Connection, reading
 from persistence.database.errors import LostRaceError, TransientError
-from settings import switch, text
+from settings import Settings, switch, text
 
 TABLE = "CREATE TABLE toy_notes (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, text TEXT NOT NULL)"
 
@@ -127,6 +127,9 @@ class Token:
         if self.role not in ("", name):
             raise RoleRequiredError
         return Writer(f"account:{name}", name)
+
+    def with_settings(self, settings: Settings) -> Token:
+        return self
 
 
 # ---- requests

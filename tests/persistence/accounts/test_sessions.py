@@ -42,7 +42,7 @@ def test_a_session_is_found_with_its_account_and_the_key(new_account: New) -> No
     assert jti is not None
     (secret,) = rows(select(KEYS.c.secret))
     found = _find(_current(), jti, ann.id)
-    assert found == store.Session(secret, None, "USER", is_active=True)
+    assert found == store.Session(secret, None, "USER", is_active=True, is_sample=False)
     change(store.delete_session, jti)
     assert _find(_current(), jti, ann.id) is None
 
