@@ -15,6 +15,28 @@ Prepare = Callable[[Any], Callable[[], Any]]
 """Stores over the API what a call needs, and returns the call."""
 
 
+def replay(prepare: Prepare) -> Prepare:
+    """The same call once more."""
+
+    def prepare_replay(api: Any) -> Callable[[], Any]:
+        call = prepare(api)
+        call()
+        return call
+
+    return prepare_replay
+
+
+def while_keys_expire(prepare: Prepare) -> Prepare:
+    """The call when the key of another one has expired."""
+
+    def prepare_expired(api: Any) -> Callable[[], Any]:
+        prepare(api)()
+        age_keys(hours=25)
+        return prepare(api)
+
+    return prepare_expired
+
+
 def _new_name() -> str:
     return f"u{uuid.uuid4().hex}"
 
@@ -88,18 +110,6 @@ def _add_with_a_key(api: Any) -> Callable[[], Any]:
     return lambda: meera.post(ADDITION, idempotency_key="k")
 
 
-def _add_with_expired_keys(api: Any) -> Callable[[], Any]:
-    _add_with_a_key(api)()
-    age_keys(hours=25)
-    return _add_with_a_key(api)
-
-
-def _replay(api: Any) -> Callable[[], Any]:
-    call = _add_with_a_key(api)
-    call()
-    return call
-
-
 def _delete_record(record: Callable[[Calculator], int]) -> Prepare:
     def prepare(api: Any) -> Callable[[], Any]:
         meera = _used(api)
@@ -124,8 +134,8 @@ CALLS: Final[dict[str, Prepare]] = {
     "`POST records`, the first of an account": _add_first,
     "`POST records` with an insufficient balance": _add_rejected,
     "`POST records` with a new `Idempotency-Key`": _add_with_a_key,
-    "`POST records` with a new `Idempotency-Key`, while expired keys are purged": _add_with_expired_keys,
-    "`POST records` with a used `Idempotency-Key` (a replay)": _replay,
+    "`POST records` with a new `Idempotency-Key`, while expired keys are purged": while_keys_expire(_add_with_a_key),
+    "`POST records` with a used `Idempotency-Key` (a replay)": replay(_add_with_a_key),
     "`GET records`": _get("records"),
     "`GET records` with `search`": _get("records?search=root"),
     "`DELETE record`": _delete_record(Calculator.add),

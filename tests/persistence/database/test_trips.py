@@ -11,9 +11,8 @@ from typing import Any, Final
 import pytest
 
 from tests.support.account_calls import CALLS as ACCOUNT_CALLS
-from tests.support.account_calls import Prepare
+from tests.support.account_calls import Prepare, replay, while_keys_expire
 from tests.support.counting_driver import Server
-from tests.support.keys import age_keys
 from tests.support.seed import SEED_MANAGERS
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
@@ -85,18 +84,6 @@ def _spend_with_a_key(api: Any) -> Callable[[], Any]:
     return _spend(api, str(uuid.uuid4()))
 
 
-def _spend_with_expired_keys(api: Any) -> Callable[[], Any]:
-    _spend_with_a_key(api)()
-    age_keys(hours=25)
-    return _spend_with_a_key(api)
-
-
-def _replay(api: Any) -> Callable[[], Any]:
-    call = _spend_with_a_key(api)
-    call()
-    return call
-
-
 CALLS: Final[dict[str, Prepare]] = {
     "`get_users` by `user_id`": _get("user_id"),
     "`get_users` by `mob_num`": _get("mob_num"),
@@ -121,8 +108,8 @@ CALLS: Final[dict[str, Prepare]] = {
     "`addTransaction` of a new payer": _add_new,
     "`spend`": _spend,
     "`spend` with a new `Idempotency-Key`": _spend_with_a_key,
-    "`spend` with a new `Idempotency-Key`, while expired keys are purged": _spend_with_expired_keys,
-    "`spend` with a used `Idempotency-Key` (a replay)": _replay,
+    "`spend` with a new `Idempotency-Key`, while expired keys are purged": while_keys_expire(_spend_with_a_key),
+    "`spend` with a used `Idempotency-Key` (a replay)": replay(_spend_with_a_key),
     "`balance`": lambda api: lambda: api.client.get("/balance"),
     "`flushDB`": lambda api: lambda: api.post("flushDB"),
     **ACCOUNT_CALLS,
