@@ -284,7 +284,7 @@ def plans(database_file: Path) -> Iterator[Callable[[Callable[[], Any]], list[st
     event.remove(Engine, "before_cursor_execute", record)
 
 
-_compiled: dict[int, ClauseElement] = {}  # holds each statement, so that no other one gets its id
+_compiled: set[tuple[Any, ...]] = set()  # SQLAlchemy's cache keys: equal ones have the same text
 
 
 @pytest.fixture(autouse=True)
@@ -294,14 +294,18 @@ def _every_statement_compiles_for_sql_server() -> Iterator[None]:
     def compile_too(connection: Connection, statement: object, multiparams: Any, params: Any, _options: object) -> None:
         if not isinstance(statement, ClauseElement) or isinstance(statement, ExecutableDDLElement):
             return
-        if id(statement) in _compiled:
-            return
-        _compiled[id(statement)] = statement
         given = multiparams[0] if multiparams else params
+        key = statement._generate_cache_key()
+        known = key and (key.key, tuple(given))  # without a key SQLAlchemy caches no text either
+        if known in _compiled:
+            return
         try:
             check_tsql(compile_tsql(statement, given))
         except Exception as error:  # noqa: BLE001 - raised in a server's thread, reported in the test's
             failures.append(f"{type(error).__name__}: {error}")
+        else:
+            if known:
+                _compiled.add(known)
 
     event.listen(Engine, "before_execute", compile_too)
     yield

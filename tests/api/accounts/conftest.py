@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import argon2._password_hasher  # the place where the library calls its C functions
 import httpx
@@ -17,18 +18,25 @@ from tests.support.hashing import Hashing
 from tests.support.serving import serving_service
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
+_VARIABLES: Final = {"PYTHON_THREADPOOL_THREAD_COUNT": "8"}
 
 
 @pytest.fixture
 def serve(database_file: Path, tmp_path: Path) -> Serve:
     """A function that serves accounts with settings from variables: 8 threads, of which 2 hash at once."""
-    return partial(serving_service, service, tmp_path, PYTHON_THREADPOOL_THREAD_COUNT="8")
+    return partial(serving_service, service, tmp_path, **_VARIABLES)
+
+
+@pytest.fixture(scope="module")
+def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with serving_service(service, tmp_path_factory.mktemp("settings"), **_VARIABLES) as client:
+        yield client
 
 
 @pytest.fixture
-def client(serve: Serve) -> Iterator[httpx.Client]:
-    with serve() as client:
-        yield client
+def client(_client: httpx.Client, database_file: Path) -> httpx.Client:
+    """A client of a server for all tests of a file, on the database of the test."""
+    return _client
 
 
 @pytest.fixture

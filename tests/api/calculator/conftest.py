@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -22,6 +22,8 @@ from tests.support.random_org import API_KEY, RandomOrg, random_org
 from tests.support.serving import serving_services
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
+_SERVED: Final = [accounts, calculator]
+_VARIABLES: Final = {"PYTHON_THREADPOOL_THREAD_COUNT": "8"}
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +39,19 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def serve(database_file: Path, tmp_path: Path) -> Serve:
     """A function that serves the calculator with settings from variables."""
-    return partial(serving_services, [accounts, calculator], tmp_path, PYTHON_THREADPOOL_THREAD_COUNT="8")
+    return partial(serving_services, _SERVED, tmp_path, **_VARIABLES)
+
+
+@pytest.fixture(scope="module")
+def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with serving_services(_SERVED, tmp_path_factory.mktemp("settings"), **_VARIABLES) as client:
+        yield client
 
 
 @pytest.fixture
-def asha(serve: Serve) -> Iterator[Calculator]:
+def asha(_client: httpx.Client, database_file: Path) -> Calculator:
     """A person with a new account; random strings are made locally."""
-    with serve() as client:
-        yield Calculator(client, add_account("asha"))
+    return Calculator(_client, add_account("asha"))
 
 
 @pytest.fixture
