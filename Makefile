@@ -6,8 +6,11 @@ VENV ?= .venv
 # Bytecode is kept even where the environment says otherwise: without it every process compiles the app again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
-# Two test files in parallel, except on a SQL Server, which all tests share.
-PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 2 --dist loadfile)
+# Test files in parallel, except on a SQL Server, which all tests share; more than a small machine has cores, because
+# many tests wait. In the order of tests/conftest.py: by default files with few tests, the longest among them, are last.
+PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 4 --dist loadfile --no-loadscope-reorder)
+# Images often set it. The tests start hundreds of processes, which would all compile the app again.
+unexport PYTHONDONTWRITEBYTECODE
 # Pins within their range are kept; make lock UPGRADE=--upgrade replaces all of them.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" $(UPGRADE)
 

@@ -15,7 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from api import SERVICES, load_services
 
@@ -76,6 +76,14 @@ for _module in pkgutil.iter_modules(persistence.__path__, "persistence."):
 # Without a deadline, because machines may be busy; derandomized, so that failures are repeatable.
 hypothesis_settings.register_profile("rollbook", deadline=None, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("rollbook")
+
+# Begun first, so that none of them is left alone at the end: files whose tests wait or start programs for long.
+_LONG: Final = {"test_checkov.py", "test_outage.py", "test_commands.py", "test_docs_page.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the files."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 class Api:

@@ -47,12 +47,14 @@ def check(response: Any) -> None:
         assert problem["type"].startswith("/problems/")
 
 
+@pytest.mark.slow  # hundreds of generated calls
 @given(endpoint=st.sampled_from(ENDPOINTS), body=bodies)
 @fuzzing
 def test_no_json_causes_a_500(api: Any, endpoint: str, body: object) -> None:
     check(api.post(endpoint, content=json.dumps(body).encode()))
 
 
+@pytest.mark.slow  # hundreds of generated calls
 @given(endpoint=st.sampled_from(ENDPOINTS), body=bodies, cut=st.integers(0, 200), junk=st.binary(max_size=4))
 @fuzzing
 def test_no_bytes_cause_a_500(api: Any, endpoint: str, body: object, cut: int, junk: bytes) -> None:

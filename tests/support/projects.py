@@ -52,7 +52,11 @@ class ProjectCopy:
         return path
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Python in this folder, as a process."""
+        """Python in this folder, as a process.
+
+        It keeps no bytecode: a file that is written twice within a second, with the same size, would not be read again.
+        """
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.folder,

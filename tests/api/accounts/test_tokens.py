@@ -165,6 +165,7 @@ def test_no_character_of_a_token_can_be_changed(client: httpx.Client, new: NewTo
                 assert call(client, ".".join(changed)).status_code == 401, (position, other)
 
 
+@pytest.mark.slow  # hundreds of generated calls
 @given(credentials=st.from_regex(r"[!-~]([ -~]{0,40}[!-~])?", fullmatch=True) | st.binary(max_size=40))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_header_causes_a_500(client: httpx.Client, credentials: str | bytes) -> None:

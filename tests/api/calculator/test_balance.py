@@ -95,6 +95,7 @@ ACTIONS = st.tuples(
 )
 
 
+@pytest.mark.slow  # hundreds of generated calls
 @given(actions=st.lists(ACTIONS, max_size=15))
 @hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_equation_of_balances_holds_after_any_sequence(asha: Calculator, actions: list[tuple[str, int]]) -> None:

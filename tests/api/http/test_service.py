@@ -22,14 +22,19 @@ from tests.support.serving import serving_service
 TOKEN = {"Authorization": "Bearer asha"}
 
 
+@pytest.fixture(scope="module")
+def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with serving_service(toy.service, tmp_path_factory.mktemp("settings")) as client:
+        yield client
+
+
 @pytest.fixture
-def client(database_file: Path, tmp_path: Path) -> Iterator[httpx.Client]:
+def client(_client: httpx.Client, database_file: Path) -> httpx.Client:
     with connections.transaction() as connection:
         connection.exec_driver_sql(toy.TABLE)
     journal.entries.clear()
     journal.races, journal.is_signed_out = 0, False
-    with serving_service(toy.service, tmp_path) as client:
-        yield client
+    return _client
 
 
 def notes() -> list[tuple[str, str]]:

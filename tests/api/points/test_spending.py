@@ -23,6 +23,7 @@ def test_the_worked_example(ledger: Ledger) -> None:
     check_books(ledger.tables())
 
 
+@pytest.mark.slow  # hundreds of calls
 def test_the_worked_example_in_any_accepted_order_has_the_same_result(ledger: Ledger) -> None:
     rejected = 0
     for order in permutations(FIVE):
@@ -225,6 +226,7 @@ adds = st.tuples(payers, st.integers(1, 20) | st.integers(-15, -1), st.integers(
 spends = st.integers(1, 40)
 
 
+@pytest.mark.slow  # hundreds of generated calls
 @given(calls=st.lists(adds | adds | spends, min_size=8, max_size=30))
 @hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_sequence_of_calls_matches_the_model_of_single_points(

@@ -13,7 +13,7 @@ import pytest
 from tests.support.odbc import DRIVER_NAME, SECRETS, closed_port, connection_string, silent_port
 from tests.support.programs import PROJECT, Program, running
 
-THREADS, BUDGET = 6, 12
+THREADS, BUDGET = 6, 9
 AT_ONCE = 6
 """Seconds within which a call ends that does not wait for the budget, on a busy machine."""
 
