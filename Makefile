@@ -3,8 +3,6 @@
 PYTHON ?= python3
 # CI also runs the checks in a second environment: make check VENV=.venv-3.13 PYTHON=python3.13
 VENV ?= .venv
-# Bytecode is kept even where the environment says otherwise: without it every process compiles the app again.
-unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 # Test files in parallel, except on a SQL Server, which all tests share; more than a small machine has cores, because
 # many tests wait. In the order of tests/conftest.py: by default files with few tests, the longest among them, are last.
