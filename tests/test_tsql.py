@@ -67,6 +67,7 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: scri
         "SELECT count(*) AS count_1 FROM t WHERE a = 1",
         "DELETE FROM t WHERE a = ?",
         "DELETE FROM t OUTPUT deleted.a, deleted.b WHERE a = ? AND b = 1",
+        "SELECT a FROM t WHERE a = ? AND b < ? ORDER BY b DESC OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY",
         "SELECT a FROM t WHERE a <= ? ORDER BY a OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY",
         "SELECT t.a, u.b FROM t JOIN u ON u.id = t.u_id WHERE t.c > 0 ORDER BY t.a, t.id OPTION (FAST 100)",
         "SELECT t.a FROM t INNER JOIN u ON (u.id = t.u_id AND u.b = 1)",

@@ -39,7 +39,8 @@ ALLOWED: Final = {
     "Schema", "Table", "TableAlias", "Column", "Alias", "Identifier", "Literal", "National", "Null", "Placeholder",
     "Var",
     # operators
-    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Paren", "Case", "If",
+    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Paren", "Case",
+    "If",
     # functions
     "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID", "CurrentSchema",
     "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE

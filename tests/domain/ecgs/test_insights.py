@@ -37,8 +37,8 @@ def _root(square: Fraction) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if middle * middle <= square else (low, middle)
-    middle = Fraction(2 * low + 1, 2) ** 2
-    return low + (square > middle or (square == middle and low % 2 == 1))
+    half = Fraction(2 * low + 1, 2) ** 2
+    return low + (square > half or (square == half and low % 2 == 1))
 
 
 def _reference(samples: list[int]) -> dict[str, int | float]:

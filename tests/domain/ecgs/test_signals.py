@@ -15,7 +15,7 @@ from domain.ecgs import CHUNK, SAMPLE_MAX, SAMPLE_MIN, SignalEmptyError, parse_s
 from domain.errors import InvalidError, OutOfRangeError, WrongTypeError
 
 SAMPLES = st.integers(SAMPLE_MIN, SAMPLE_MAX)
-JSON = st.booleans() | st.floats() | st.text(max_size=2) | st.none() | st.just([]) | st.just({})
+JSON: st.SearchStrategy[Any] = st.booleans() | st.floats() | st.text(max_size=2) | st.none() | st.just([]) | st.just({})
 
 
 @given(st.lists(SAMPLES | st.integers(-300, 300), min_size=1))
