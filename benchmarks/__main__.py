@@ -20,7 +20,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calculator
+from benchmarks import calculator, ecgs
 from benchmarks.host import SECONDS, call, import_seconds, measure, row, serve
 
 MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 5)]
@@ -41,6 +41,7 @@ def main() -> None:
         _bulk(port)
     _spends()
     calculator.measure_all()
+    ecgs.measure_all()
 
 
 # ---- throughput

@@ -152,12 +152,15 @@ def parse_signal(values: object) -> Signal:
 
 def _convert(values: list[Any], begin: int) -> Signal:
     """Returns a few samples, the first of which has the index `begin`, in the smallest width."""
-    if {*map(type, values)} != {int}:  # array would take True
-        raise _first_violation(values, begin)
     try:
         signal = np.frombuffer(array("q", values), np.int64)
-    except OverflowError:
+    except (TypeError, OverflowError):
         raise _first_violation(values, begin) from None
+    # What array took for 0 or 1 may be a boolean. The types of all samples are looked at only if many are 0 or 1.
+    suspects = np.flatnonzero(signal >> 1 == 0)
+    looked_at = values if suspects.size > signal.size // 4 else [values[index] for index in suspects.tolist()]
+    if {*map(type, looked_at)} - {int}:
+        raise _first_violation(values, begin)
     lowest, highest = signal.min(), signal.max()
     return signal.astype(next(w for w in WIDTHS if np.iinfo(w).min <= lowest and highest <= np.iinfo(w).max))
 

@@ -90,7 +90,7 @@ def test_only_a_list_is_a_signal(value: object) -> None:
 
 
 def test_one_large_sample_does_not_take_8_bytes_for_each_beside_the_list() -> None:
-    size = 1_000_000
+    size = 3_000_000
     tracemalloc.start()
     try:
         samples = [*[1] * size, 2**62]
@@ -101,7 +101,7 @@ def test_one_large_sample_does_not_take_8_bytes_for_each_beside_the_list() -> No
     finally:
         tracemalloc.stop()
     assert (signal.itemsize, signal.size) == (8, size + 1)
-    assert peak - begin < 3 * size
+    assert peak - begin < 4 * size
 
 
 # ---- columns
