@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import sys
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict
 
@@ -163,7 +162,6 @@ def delete_ecg(connection: Connection, account_id: int, ecg_id: str) -> bool:
 _FORMAT: Final = 1
 _HEADER: Final = struct.Struct("<BB")  # the format, and the number of leads
 _LEAD: Final = struct.Struct("<BI")  # bytes per sample, and the length of the frame
-_CHECKSUM: Final = struct.Struct("<I")  # CRC-32 of all before it; a frame has its own checksum
 _OPTIONS: Final[Mapping[int, int]] = {
     zstd.CompressionParameter.compression_level: 1,
     zstd.CompressionParameter.checksum_flag: 1,
@@ -171,14 +169,13 @@ _OPTIONS: Final[Mapping[int, int]] = {
 
 
 def pack_signals(signals: Sequence[Signal]) -> bytes:
-    """Returns the stored form of signals: format, sizes, checksum, and a Zstandard frame of the samples of each lead.
+    """Returns the stored form of signals: format, sizes, and the samples of each lead as a Zstandard frame.
 
     Samples are little endian and as wide as in memory. docs/ecgs.md has the reasons and the measurements.
     """
     frames = [zstd.compress(np.ascontiguousarray(signal).data, options=_OPTIONS) for signal in signals]
     sizes = [_LEAD.pack(signal.itemsize, len(frame)) for signal, frame in zip(signals, frames, strict=True)]
-    header = b"".join([_HEADER.pack(_FORMAT, len(signals)), *sizes])
-    return b"".join([header, _CHECKSUM.pack(zlib.crc32(header)), *frames])
+    return b"".join([_HEADER.pack(_FORMAT, len(signals)), *sizes, *frames])
 
 
 def unpack_signals(stored: bytes) -> list[Signal]:
@@ -194,18 +191,16 @@ def unpack_signals(stored: bytes) -> list[Signal]:
 def _frames(stored: bytes) -> Iterator[tuple[int, memoryview]]:
     """Yields the bytes per sample and the frame of each lead. Raises `ValueError` or `struct.error` if damaged."""
     _, count = _HEADER.unpack_from(stored)
-    end = _HEADER.size + count * _LEAD.size
-    if _CHECKSUM.unpack_from(stored, end) != (zlib.crc32(stored[:end]),):
-        raise ValueError("the header")
-    begin = end + _CHECKSUM.size
-    for width, length in _LEAD.iter_unpack(stored[_HEADER.size : end]):
+    begin = _HEADER.size + count * _LEAD.size
+    for width, length in _LEAD.iter_unpack(stored[_HEADER.size : begin]):
         yield width, memoryview(stored)[begin : begin + length]
         begin += length
     if begin != len(stored):
-        raise ValueError("the length")
+        raise ValueError("the sizes are not those of the frames")
 
 
 def _read_leads(summaries: list[LeadSummary], stored: bytes) -> list[Lead]:
+    """Returns the leads with their signals, whose number and lengths must be as stored beside them."""
     signals = unpack_signals(stored)
     if [signal.size for signal in signals] != [summary["number_of_samples"] for summary in summaries]:
         raise UnreadableSignalsError("the stored signals are not those of the stored leads")

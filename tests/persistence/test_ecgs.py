@@ -155,10 +155,12 @@ def test_a_list_has_the_last_uploaded_first_whatever_their_dates(account_id: int
 def test_pages_have_each_ecg_once(account_id: int, other_id: int, limit: int) -> None:
     uploaded = [_insert(owner) for owner in (account_id, other_id) * 6][::2]
     pages, before = [], None
-    while page := read(store.list_ecgs, account_id, before, limit):
+    for _ in uploaded:
+        page = read(store.list_ecgs, account_id, before, limit)
         pages.append([ecg.ecg_id for ecg in page])
-        before = page[-1].id
-    assert {len(page) for page in pages[:-1]} <= {limit}
+        before = page[-1].id if page else 0
+    full, rest = divmod(len(uploaded), limit)
+    assert [len(page) for page in pages] == [*[limit] * full, rest, 0, 0, 0, 0, 0][: len(uploaded)]
     assert [*itertools.chain(*pages)] == uploaded[::-1]
 
 
