@@ -5,6 +5,9 @@ It is measured in this process, and memory in a child, without HTTP. `python -m 
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import re
 import statistics
 import subprocess
@@ -13,13 +16,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
-from benchmarks.host import PROJECT, row
+from benchmarks.host import PROJECT, SERVICES, call, row, serve
 from domain.ecgs import Lead, parse_signal
 from persistence.accounts import find_account, insert_account
 from persistence.database import connections
@@ -27,6 +32,9 @@ from persistence.ecgs import EncodedEcg, encode_ecg, insert_ecg, list_ecgs, pack
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.state import migration_branches
 
+WITH_ECGS: Final = f"{SERVICES},ecgs"
+PASSWORD: Final = "123qweasd"  # noqa: S105 - of the sample accounts
+UPLOADS: Final = 8
 LEADS: Final = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SAMPLES: Final = 100_000
 ROUNDS: Final = 31
@@ -135,9 +143,14 @@ def _print_peak(what: str, kind: str) -> None:
     """Prints the peak memory of this process in bytes, the body included, as Linux counts it."""
     body = b'{"leads":[{"name":"I","signal":[' + BODIES[kind]() + b"1]}]}"
     result = orjson.loads(body) if what == "loads" else upload(body)
-    status = Path("/proc/self/status").read_text()
-    print(1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1]))  # type: ignore[index]
+    print(peak_memory(os.getpid()))
     del result
+
+
+def peak_memory(pid: int) -> int:
+    """Returns the peak memory of a process in bytes, as Linux counts it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])  # type: ignore[index]
 
 
 # ---- lists
@@ -174,6 +187,40 @@ def _fill(encoded: EncodedEcg) -> int:
         for _ in range(ECGS):
             insert_ecg(connection, account.id, str(uuid.uuid4()), NOW, encoded)
     return account.id
+
+
+# ---- uploads at once
+
+
+def measure_at_once() -> None:
+    """Measures eight uploads of 32 MiB at once, each repeated while it is rejected, over HTTP."""
+    body = b'{"leads":[{"name":"I","signal":[' + BODIES["of 4 digits"]() + b"1]}]}"
+    with tempfile.TemporaryDirectory(prefix="rollbook-bench-") as folder, serve(Path(folder), WITH_ECGS) as served:
+        port, process = served
+        content, _ = call(port, "api/v1/sign-in", {"username": "user", "password": PASSWORD})
+        headers = {"Authorization": f"Bearer {json.loads(content)['token']}"}
+        started = time.perf_counter()
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            tries = [*pool.map(lambda _: _upload_until_stored(port, body, headers), range(UPLOADS))]
+        took = time.perf_counter() - started
+        peak = peak_memory(process.pid)
+    row(f"{UPLOADS} uploads of 32 MiB at once, {sum(tries) - UPLOADS} repeated after a 503", f"{took:.1f} s")
+    row("peak memory of the server", f"{peak / 1e6:.0f} MB")
+
+
+def _upload_until_stored(port: int, body: bytes, headers: dict[str, str]) -> int:
+    """Returns the number of calls until the ECG was stored."""
+    for number in itertools.count(1):
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        connection.request("POST", "/ecgs", body, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        if response.status == 201:
+            return number
+        assert response.status == 503, content[:300]
+        time.sleep(int(response.headers["Retry-After"]))
+    raise AssertionError
 
 
 if __name__ == "__main__":
