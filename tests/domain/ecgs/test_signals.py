@@ -37,6 +37,7 @@ def test_a_signal_has_the_smallest_width_that_holds_its_samples(bits: int) -> No
             assert (signal.itemsize, signal[0], signal[-1]) == (bits // 4, wider, 5)
 
 
+@pytest.mark.parametrize("others", [1, 500])
 @pytest.mark.parametrize("position", [0, 17, CHUNK - 1, CHUNK, 2 * CHUNK + 5])
 @pytest.mark.parametrize(
     ("sample", "error"),
@@ -56,9 +57,9 @@ def test_a_signal_has_the_smallest_width_that_holds_its_samples(bits: int) -> No
     ],
 )
 def test_the_first_invalid_sample_is_named_wherever_it_is(
-    sample: object, error: type[InvalidError], position: int
+    sample: object, error: type[InvalidError], position: int, others: int
 ) -> None:
-    samples: list[Any] = [1] * (2 * CHUNK + 8)
+    samples: list[Any] = [others] * (2 * CHUNK + 8)
     samples[position] = sample
     samples[-1] = None
     with pytest.raises(error) as caught:
