@@ -20,15 +20,16 @@ _STEPS: Final = 20
 _COLUMNS_MAX: Final = 1500
 """Columns of a line over the whole width: one per pixel of a wide screen."""
 
-_COLUMNS_OF_ALL_LEADS: Final = 27_000
-"""A column takes at most 16 bytes, so that all lines take at most 432 kB of the 500 kB of a picture."""
+_COLUMNS_OF_ALL_LEADS: Final = 30_000
+"""A column has two points such as `12-2000 12 2000`, at most 16 bytes: the lines take at most 480 kB of 500 kB."""
 
 # The overview, in units of its viewBox.
 _WIDTH: Final = 1000
 _SIDE: Final = 30
-_LABEL: Final = 17
+_TOP: Final = 6
+_LABEL: Final = 19
 """The height of the strip above a line for the name and the range of the lead."""
-_AXIS: Final = 36
+_AXIS: Final = 44
 
 # ECG paper, in mm. Lines of zero and lanes lie on the lines of the coarse grid.
 _SECONDS: Final = 10
@@ -75,7 +76,7 @@ def render_plot(leads: Sequence[Lead], scale: PaperScale | None) -> bytes:
     lead. The distance to a lead's zero line is its voltage. A lane is as high as its line needs, up to 5 mV in both
     directions; a line beyond that follows the edge of its lane, and the lane says so.
 
-    A signal with more samples than two per column of the screen is reduced to minimum and maximum of each column.
+    A signal with more than two samples per column of a screen is reduced to minimum and maximum of each column.
     """
     picture = _draw_overview(leads) if scale is None else _draw_paper(leads, scale)
     return picture.encode()
@@ -85,17 +86,22 @@ def render_plot(leads: Sequence[Lead], scale: PaperScale | None) -> bytes:
 
 
 def _line(signal: Signal, columns: float) -> _Line:
-    """Returns what a screen shows of a signal. A single sample lasts until the next one would come."""
+    """Returns what a screen with so many columns shows of a signal. A single sample is a short line."""
     count = len(signal)
     if count == 1:
-        return _Line((0, 1), signal.tolist() * 2)
+        return _Line((0, max(1, 10 / columns)), signal.tolist() * 2)
     shown = max(1, round(columns))
     if count <= 2 * shown:
         return _Line(range(count), signal.tolist())
     low, high = (extremes.tolist() for extremes in reduce_signal(signal, shown))
-    # Up in one column, down in the next, so that no line crosses a column twice.
-    values = [value for i, pair in enumerate(zip(low, high, strict=True)) for value in (pair[::-1] if i % 2 else pair)]
-    return _Line([(i // 2 + 0.5) * count / shown - 0.5 for i in range(2 * shown)], values)
+    return _Line([(i + 0.5) * count / (2 * shown) - 0.5 for i in range(2 * shown)], _alternate(low, high))
+
+
+def _alternate(low: list[int], high: list[int]) -> list[int]:
+    """Returns two values per column: minimum, then maximum where its neighbours rise, else the other way round."""
+    middles = [a + b for a, b in zip(low, high, strict=True)]
+    rises = [b > a for a, b in zip([middles[0], *middles], [*middles[1:], middles[-1]], strict=False)]
+    return [value for a, b, rise in zip(low, high, rises, strict=True) for value in ((a, b) if rise else (b, a))]
 
 
 def _path(xs: Sequence[int], ys: Sequence[int], x: float, y: float, width: float) -> str:
@@ -103,7 +109,7 @@ def _path(xs: Sequence[int], ys: Sequence[int], x: float, y: float, width: float
     points = [(0, 0), *zip(xs, ys, strict=True)]
     differences = (f"{b[0] - a[0]} {b[1] - a[1]}" for a, b in itertools.pairwise(points))
     place = f'transform="translate({x} {y}) scale({1 / _STEPS})" stroke-width="{width * _STEPS:g}"'
-    return f'<path {place} d="m{" ".join(differences)}"/>'
+    return f'<path {place} d="m{" ".join(differences).replace(" -", "-")}"/>'
 
 
 def _lines(paths: Sequence[str]) -> str:
@@ -151,7 +157,7 @@ def _draw_axis(last: int, bottom: int) -> Iterator[str]:
     yield f'<path d="{marks}M{_SIDE} {bottom}H{_WIDTH - _SIDE}" fill="none" stroke="#dcdfe3"/>'
     for x, number in ticks:
         yield _text(round(x, 2), bottom + 17, f"{number:,}", ' text-anchor="middle" fill="#555"')
-    yield _text(_WIDTH / 2, bottom + 31, "sample", ' text-anchor="middle" fill="#555"')
+    yield _text(_WIDTH / 2, bottom + 35, "sample", ' text-anchor="middle" fill="#555"')
 
 
 def _scale_to_range(values: Sequence[int], height: int) -> list[int]:
@@ -165,18 +171,18 @@ def _scale_to_range(values: Sequence[int], height: int) -> list[int]:
 def _draw_overview(leads: Sequence[Lead]) -> str:
     last = max(len(lead.signal) for lead in leads) - 1
     lane = max(64, min(260, 1200 // len(leads)))
-    bottom = lane * len(leads) + 6
+    bottom = _TOP + lane * len(leads) + 4
     steps_per_sample = (_WIDTH - 2 * _SIDE) * _STEPS / max(last, 1)
     paths, texts = [], []
-    for top, (name, signal) in zip(range(0, bottom, lane), leads, strict=False):
+    for top, (name, signal) in zip(range(_TOP, bottom, lane), leads, strict=False):
         line = _line(signal, _columns(leads) * len(signal) / (last + 1))
-        ys = _scale_to_range(line.values, (lane - _LABEL - 3) * _STEPS)
+        ys = _scale_to_range(line.values, (lane - _LABEL - 5) * _STEPS)
         xs = [round(position * steps_per_sample) for position in line.positions]
-        paths.append(_path(xs, ys, _SIDE, top + _LABEL, 1))
+        paths.append(_path(xs, ys, _SIDE, top + _LABEL, 0.8))
         shown = f"minimum {min(line.values):,}, maximum {max(line.values):,}".replace("-", "\N{MINUS SIGN}")
         texts += [
-            _name(_SIDE, top, _WIDTH - 2 * _SIDE - 340, _LABEL - 1, name),
-            _text(_WIDTH - _SIDE, top + 12, shown, ' text-anchor="end" font-size="11" fill="#555"'),
+            _name(_SIDE, top, _WIDTH - 2 * _SIDE - 340, _LABEL, name),
+            _text(_WIDTH - _SIDE, top + 14, shown, ' text-anchor="end" font-size="11" fill="#555"'),
         ]
     background = f'<rect width="{_WIDTH}" height="{bottom + _AXIS}" fill="#fff"/>'
     content = [background, *_draw_axis(last, bottom), _lines(paths), *texts]
