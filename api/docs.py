@@ -19,9 +19,9 @@ from settings import Settings, SettingsError
 
 _OWN: Final = Path(__file__).resolve().parent / "page"
 
-# No content from other hosts, and no inline content except the data: images in Swagger UI's style sheet.
+# No content from other hosts, and no inline content except images: data: in Swagger UI's style sheet, blob: in page.js.
 _CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {

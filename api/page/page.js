@@ -20,6 +20,22 @@ function withoutKey(spec) {
   return { ...rest, components: { ...spec.components, securitySchemes: schemes } };
 }
 
+// Shows an SVG in a response as an image: in an <img> it neither runs scripts nor loads anything.
+function svgAsImage({ React }) {
+  function Image({ content }) {
+    const [url, setUrl] = React.useState();
+    React.useEffect(() => {
+      const created = URL.createObjectURL(new Blob([content], { type: "image/svg+xml" }));
+      setUrl(created);
+      return () => URL.revokeObjectURL(created);
+    }, [content]);
+    return React.createElement("img", { src: url, alt: "The image in the response", className: "response-image" });
+  }
+  const isSvg = (contentType) => /^image\/svg\+xml\b/i.test(contentType);
+  const wrap = (Body) => (props) => React.createElement(isSvg(props.contentType) ? Image : Body, props);
+  return { wrapComponents: { responseBody: wrap } };
+}
+
 async function show() {
   const mine = ++turn;
   const state = document.getElementById("state");
@@ -36,6 +52,7 @@ async function show() {
     defaultModelsExpandDepth: 0,
     docExpansion: "list",
     requestInterceptor: withKey,
+    plugins: [svgAsImage],
     validatorUrl: null,
     showMutatedRequest: false, // shows the curl command without the key
   });

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 import settings
 from api.accounts import service as accounts
 from api.docs import service as docs
+from api.http.auth import Anonymous
 from api.http.endpoint import endpoint_function
 from api.http.openapi import openapi_endpoint
+from api.http.responses import Response, Returns
+from api.http.service import Service
 from tests.support.programs import PROJECT, Program, running
 from tests.support.serving import serving
 
@@ -84,7 +88,7 @@ def test_each_file_has_strict_headers(program: Program, host: str, path: str) ->
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": "'self' data:",
+        "img-src": "'self' data: blob:",
         "connect-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -308,17 +312,24 @@ def test_the_page_reports_a_required_key_and_works_once_it_is_typed(visit: Visit
 # ---- a service whose callers sign in
 
 
-@pytest.fixture
-def accounts_host(database_file: Path, tmp_path: Path) -> Iterator[str]:
-    """Where accounts are served with the page: its scheme, address and port."""
-    configured = settings.load({"API_DOCS": "on"}, tmp_path)
-    own = accounts.build(configured).endpoints
+@contextmanager
+def page_for(service: Service, folder: Path) -> Iterator[str]:
+    """Serves a service with the page; its scheme, address and port."""
+    configured = settings.load({"API_DOCS": "on"}, folder)
+    own = service.build(configured).endpoints
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for endpoint in (*own, openapi_endpoint(own), *docs.build(configured).endpoints):
         function = endpoint_function(endpoint, idempotency_hours=24)
         app.route(route=endpoint.route, methods=list(endpoint.methods))(function)
     with serving(app) as client:
         yield str(client.base_url)
+
+
+@pytest.fixture
+def accounts_host(database_file: Path, tmp_path: Path) -> Iterator[str]:
+    """Where accounts are served with the page."""
+    with page_for(accounts, tmp_path) as host:
+        yield host
 
 
 def test_a_person_signs_in_and_uses_the_token_on_the_page(browser: Browser, accounts_host: str) -> None:
@@ -335,4 +346,39 @@ def test_a_person_signs_in_and_uses_the_token_on_the_page(browser: Browser, acco
         (request,) = visit.requests
         assert request.headers["authorization"] == f"Bearer {json.loads(shown)['token']}"
         assert visit.stored() == []
+        assert visit.failures == []
+
+
+# ---- images
+
+SVG: Final = b"""<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20" onload="reportViolation('ran')">
+<script>reportViolation('ran')</script><image href="/docs/page.css?loaded" width="9" height="9"/></svg>"""
+
+drawings = Service("drawings")
+
+
+@drawings.endpoint(
+    methods="GET", route="drawing.svg", auth=Anonymous(), returns={200: Returns(media={"image/svg+xml": str})}
+)
+def drawing() -> Response:
+    """Returns a picture with a script and a reference."""
+    return Response(SVG, media_type="image/svg+xml")
+
+
+def test_an_svg_is_shown_as_an_image_that_runs_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
+    with page_for(drawings, tmp_path) as host, browser.new_context() as context:
+        visit = Visit(context.new_page(), host)
+        visit.open()
+        visit.operation("drawings", "drawing").locator(".opblock-summary").click()
+        visit.operation("drawings", "drawing").locator(".try-out__btn").click()
+        visit.requests.clear()
+        for _ in range(2):
+            visit.operation("drawings", "drawing").locator("button.execute").click()
+            image = visit.page.get_by_alt_text("The image in the response")
+            expect(image).to_have_js_property("naturalWidth", 30)
+            assert str(image.get_attribute("src")).startswith(f"blob:{host}/")
+        expect(visit.page.locator(".responses-wrapper svg[onload], .responses-wrapper image")).to_have_count(0)
+        assert {httpx.URL(request.url).path for request in visit.requests if "blob:" not in request.url} == {
+            "/drawing.svg"
+        }
         assert visit.failures == []
