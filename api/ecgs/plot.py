@@ -137,6 +137,10 @@ def _svg(width: int, height: int, unit: str, size: float, title: str, content: S
     return f"{head}<title>{escape(title)}</title>{''.join(content)}</svg>\n"
 
 
+def _title(leads: Sequence[Lead]) -> str:
+    return "ECG, 1 lead" if len(leads) == 1 else f"ECG, {len(leads)} leads"
+
+
 def _columns(leads: Sequence[Lead]) -> int:
     return min(_COLUMNS_MAX, _COLUMNS_OF_ALL_LEADS // len(leads))
 
@@ -186,7 +190,7 @@ def _draw_overview(leads: Sequence[Lead]) -> str:
         ]
     background = f'<rect width="{_WIDTH}" height="{bottom + _AXIS}" fill="#fff"/>'
     content = [background, *_draw_axis(last, bottom), _lines(paths), *texts]
-    return _svg(_WIDTH, bottom + _AXIS, "", 13, f"ECG, {len(leads)} leads, {last + 1} samples", content)
+    return _svg(_WIDTH, bottom + _AXIS, "", 13, f"{_title(leads)}, {last + 1} samples", content)
 
 
 # ---- ECG paper
@@ -263,5 +267,5 @@ def _draw_paper(leads: Sequence[Lead], scale: PaperScale) -> str:
         _text(_TRACE_X, bottom + 5.2, caption),
         _text(_PAPER_WIDTH - _COARSE, bottom + 5.2, seconds, ' text-anchor="end"'),
     ]
-    title = f"ECG, {len(leads)} leads, {caption}, {seconds}"
+    title = f"{_title(leads)}, {caption}, {seconds}"
     return _svg(_PAPER_WIDTH, bottom + _CAPTION, "mm", 3.6, title, content)

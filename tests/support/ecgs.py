@@ -1,15 +1,17 @@
-"""Synthetic ECGs that look real: sums of Gaussian waves per beat, after McSharry's model.
+"""Synthetic ECGs that look real: sums of Gaussian waves per beat, after McSharry's model (10.1109/TBME.2003.808805).
 
-Its article: doi:10.1109/TBME.2003.808805.
+`python -m tests.support.ecgs` draws the picture of the documentation.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api.ecgs.plot import PaperScale, render_plot
 from domain.ecgs import Lead
 
 RATE: Final = 500
@@ -57,6 +59,8 @@ def millivolts(name: str, seconds: float, rate: float = RATE) -> NDArray[np.floa
     return {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}[name]
 
 
+PICTURE: Final = Path(__file__).parent.parent.parent / "docs" / "ecg.svg"
+
 TWELVE: Final = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
@@ -67,3 +71,12 @@ def recorded(name: str, seconds: float, rate: float = RATE) -> Lead:
     random = np.random.default_rng(TWELVE.index(name))
     noise = random.normal(0, 0.006, len(signal)) + 0.03 * np.sin(2 * np.pi * times / 4.3 + TWELVE.index(name))
     return Lead(name, np.round(GAIN * (signal + noise)).astype(np.int16))
+
+
+def draw_picture() -> bytes:
+    """Returns the picture of the documentation: twelve leads on ECG paper."""
+    return render_plot([recorded(name, 10) for name in TWELVE], PaperScale(RATE, GAIN))
+
+
+if __name__ == "__main__":
+    PICTURE.write_bytes(draw_picture())
