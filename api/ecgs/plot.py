@@ -236,10 +236,9 @@ def _trace(lane: _Lane, scale: PaperScale, zero: int) -> Iterator[str]:
     up, wide = _MM_PER_MILLIVOLT, _SPEED / 5
     yield f'<path d="M{_PULSE_X - 2.5} {zero}h2.5v-{up}h{wide:g}v{up}h2.5" stroke-width="0.3"/>'
     if lane.positions:
-        end = _SECONDS * _SPEED * _STEPS
         step = _SPEED * _STEPS / scale.rate
         begin = scale.begin * scale.rate
-        xs = [min(max(round((position - begin) * step), 0), end) for position in lane.positions]
+        xs = [round((position - begin) * step) for position in lane.positions]
         yield _path(xs, [round(-height * _STEPS) for height in lane.heights], _TRACE_X, zero, 0.3)
 
 

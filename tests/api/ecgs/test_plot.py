@@ -129,20 +129,32 @@ def test_a_constant_lead_is_a_flat_line_in_the_middle_of_its_lane(constant: int,
 
 
 def test_a_shorter_lead_ends_earlier() -> None:
-    long, short = overview(lead(*range(101), name="I"), lead(*range(51), name="II")).lines
+    long, short, shortest = overview(
+        lead(*range(101), name="I"), lead(*range(51), name="II"), lead(7, name="III")
+    ).lines
     assert short[-1][0] == long[50][0]
+    assert shortest[-1][0] < short[-1][0]
 
 
-def test_neighbouring_64_bit_samples_are_told_apart() -> None:
-    (line,) = overview(lead(SAMPLE_MAX - 2, SAMPLE_MAX - 1, SAMPLE_MAX)).lines
-    top, bottom = span(line)
-    assert [y for _, y in line] == [bottom, (top + bottom) / 2, top]
+def test_a_single_sample_beside_many_can_be_seen() -> None:
+    _, single = overview(Lead("I", np.arange(100_000)), lead(7)).lines
+    assert 5 <= single[-1][0] - single[0][0] <= 10
+
+
+def test_neighbouring_64_bit_samples_have_different_heights() -> None:
+    large = lead(SAMPLE_MAX - 2, SAMPLE_MAX, SAMPLE_MAX - 1, name="I")
+    assert_same_shape(large, lead(0, 2, 1))
 
 
 def test_the_range_of_all_64_bits_fills_a_lane() -> None:
-    extremes, unit = overview(lead(SAMPLE_MIN, SAMPLE_MAX, -1, name="I"), lead(0, 2, 1, name="II")).lines
-    pitch = span(unit)[0] - span(extremes)[0]
-    assert [(x, y + pitch) for x, y in extremes] == unit
+    assert_same_shape(lead(SAMPLE_MIN, SAMPLE_MAX, -1, name="I"), lead(0, 2, 1))
+
+
+def assert_same_shape(*leads: Lead) -> None:
+    one, other = overview(*leads).lines
+    assert span(one)[0] < span(one)[1] < span(other)[0]
+    pitch = other[0][1] - one[0][1]
+    assert [(x, y + pitch) for x, y in one] == other
 
 
 def test_a_short_signal_is_drawn_sample_by_sample() -> None:
