@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Final, NamedTuple
-from xml.sax.saxutils import escape
 
 from domain.ecgs import Lead, Signal, reduce_signal
 
@@ -120,7 +120,7 @@ def _lines(paths: Sequence[str]) -> str:
 
 
 def _text(x: float, y: float, content: str, attributes: str = "") -> str:
-    return f'<text x="{x:g}" y="{y:g}"{attributes}>{escape(content)}</text>'
+    return f'<text x="{x:g}" y="{y:g}"{attributes}>{escape(content, quote=False)}</text>'
 
 
 def _name(x: float, y: float, width: float, height: float, name: str) -> str:
@@ -134,7 +134,7 @@ def _svg(width: int, height: int, unit: str, size: float, title: str, content: S
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}{unit}" height="{height}{unit}"'
         f' viewBox="0 0 {width} {height}" role="img" font-family="sans-serif" font-size="{size:g}" fill="#1b1b1b">'
     )
-    return f"{head}<title>{escape(title)}</title>{''.join(content)}</svg>\n"
+    return f"{head}<title>{title}</title>{''.join(content)}</svg>\n"
 
 
 def _title(leads: Sequence[Lead]) -> str:
