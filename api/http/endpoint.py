@@ -27,6 +27,7 @@ from api.http.requests import (
     locate,
     path_reader,
     query_reader,
+    read_body,
     read_parts,
     require_no_body,
 )
@@ -164,23 +165,34 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
         caller = run_with_retries(authenticate) if auth.reads_database else authenticate()
         if not takes_body:
             require_no_body(req)
-        given = read_parts(req, parts, invalid)
-        key = read_key(req, supported=endpoint.idempotent)
-        for name in checked:
-            given[name].check()
-        request_hash = call_hash(endpoint.name, _hashed(endpoint, given, req)) if key else ""
-        given |= {"caller": caller, "settings": endpoint.settings}
-        writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
         # A caller who was rejected meanwhile has no effect.
         repeat = partial(_retry_checked, authenticate) if auth.reads_database else run_with_retries
-        keyed = Keyed(Key(caller.id, endpoint.name, key), request_hash, idempotency_hours) if key and writes else None
-        with _call(endpoint.limit, given) if endpoint.limit else nullcontext():
-            run_call = partial(_run_keyed, keyed=keyed) if keyed else partial(_run_once, writes=writes)
-            return run_call(endpoint, given, repeat)
+        known = {"caller": caller, "settings": endpoint.settings}
+        with _limit_body(endpoint, known, req) if endpoint.limits_body else nullcontext():
+            return serve(req, known, repeat)
+
+    def serve(req: func.HttpRequest, known: dict[str, Any], repeat: Repeat) -> Response:
+        read = read_parts(req, parts, invalid)
+        key = read_key(req, supported=endpoint.idempotent)
+        for name in checked:
+            read[name].check()
+        request_hash = call_hash(endpoint.name, _hashed(endpoint, read, req)) if key else ""
+        given = read | known
+        writes = _call(endpoint.writes, given) if callable(endpoint.writes) else endpoint.writes
+        owner = Key(known["caller"].id, endpoint.name, key) if key and writes else None
+        with _call(endpoint.limit, given) if endpoint.limit and not endpoint.limits_body else nullcontext():
+            if owner:
+                return _run_keyed(endpoint, given, repeat, Keyed(owner, request_hash, idempotency_hours))
+            return _run_once(endpoint, given, repeat, writes=writes)
 
     if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
         return run
     return retry_budget()(run)
+
+
+def _limit_body(endpoint: Endpoint, known: Mapping[str, Any], req: func.HttpRequest) -> AbstractContextManager[None]:
+    size = len(read_body(req, endpoint.body_limit))  # a body that is too large neither waits nor counts
+    return _call(endpoint.limit, {**known, "body_size": size}) if endpoint.limit else nullcontext()
 
 
 def _declared(endpoint: Endpoint, part: str) -> Any:

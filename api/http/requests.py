@@ -43,8 +43,8 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
-    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
-        """Yields the violations of keys that require or exclude each other, independent of their values."""
+    def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
+        """Yields the violations of keys and values that depend on each other, before any value is validated."""
         yield from ()
 
     def check(self) -> None:
@@ -140,7 +140,7 @@ def body_reader(
     if parse is None and body is None:
         return None
     parse_json = partial(parse_object, body) if get_origin(body) is None else partial(_parse_array, TypeAdapter(body))
-    return lambda req, violations: _parse(parse or parse_json, _body(req, body_limit), violations)
+    return lambda req, violations: _parse(parse or parse_json, read_body(req, body_limit), violations)
 
 
 def parse_object(model: type[M], body: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> M:
@@ -208,7 +208,8 @@ def _received(req: func.HttpRequest) -> bytes:
     return body
 
 
-def _body(req: func.HttpRequest, limit: int) -> bytes:
+def read_body(req: func.HttpRequest, limit: int) -> bytes:
+    """Returns the body. Raises `TooLargeError`, and `LengthRequiredError` for a chunked one."""
     body = _received(req)
     if len(body) > limit:
         raise TooLargeError(f"The request body has more than {limit:,} bytes.")
@@ -226,7 +227,7 @@ def _decode(body: bytes, expected: type[Any], loads: Callable[[bytes], Any]) -> 
 
 
 def _form(req: func.HttpRequest, limit: int, violations: list[Violation]) -> dict[str, str]:
-    body = _body(req, limit)
+    body = read_body(req, limit)
     if str(req.headers.get("content-type", "")).partition(";")[0].strip().lower() != FORM:
         raise BodyNotFormError
     try:
@@ -251,7 +252,7 @@ def _parse(parse: Callable[[bytes], Any], body: bytes, violations: list[Violatio
 
 
 def _validate(model: type[Request], content: Mapping[str, Any], violations: list[Violation], prefix: Path = ()) -> Any:
-    found = list(model.check_keys(frozenset(content)))
+    found = list(model.check_content(content))
     value = None
     try:
         value = model.model_validate(content)
@@ -262,8 +263,7 @@ def _validate(model: type[Request], content: Mapping[str, Any], violations: list
 
 
 def _violations(error: ValidationError) -> list[Violation]:
-    errors = error.errors(include_url=False, include_input=False)
-    return [found for details in errors for found in violations_of(details)]
+    return [found for each in error.errors(include_url=False, include_input=False) for found in violations_of(each)]
 
 
 # ---- the position of a field

@@ -97,7 +97,7 @@ def is_required(body: Any) -> bool:
     """Returns whether a body must be sent. An absent body is read as an empty object or array."""
     if not (isinstance(body, type) and issubclass(body, Request)):
         return not _is_valid(body, [])
-    return any(field.is_required() for field in body.model_fields.values()) or any(body.check_keys(frozenset()))
+    return any(field.is_required() for field in body.model_fields.values()) or any(body.check_content({}))
 
 
 def _is_valid(declared: Any, value: object) -> bool:

@@ -64,8 +64,8 @@ class Endpoint:
     autocommit; with `before_writes` it has a transaction of its own, which stays committed if the call fails later."""
     before_writes: bool = False
     limit: Callable[..., AbstractContextManager[None]] | None = None
-    """Returns a context manager that is entered after `check()` and left after the handler; it may raise when entered.
-    It limits how many calls do costly work at once."""
+    """Returns a context manager, which limits how many calls do costly work at once and may raise when entered. It is
+    entered after `check()`, or before the body is parsed if it takes `body_size` (bytes), left after the handler."""
     render: Callable[[Any], bytes] | None = None
     """Turns the body of the handler's response into bytes, after the connection is returned to the pool."""
     returns: Mapping[int, Any] = field(default_factory=dict)
@@ -82,9 +82,10 @@ class Endpoint:
         _require_parameters(self.handler, given | {"connection"} | ({"prepared"} if self.steps else set()))
         for number, step in enumerate(self.steps):
             _require_parameters(step, given | {"connection"} | ({"prepared"} if number else set()))
-        for function in (self.writes, self.limit):
-            if callable(function):
-                _require_parameters(function, given)
+        if callable(self.writes):
+            _require_parameters(self.writes, given)
+        if self.limit is not None:
+            _require_parameters(self.limit, {"caller", "settings", "body_size"} if self.limits_body else given)
         if self.idempotent and (self.render or not self.writes):
             raise TypeError(f"{self.name}: an idempotent endpoint writes, and its response is stored as it is")
         if sum(part is not None for part in (self.body, self.form)) + self.ignore_body > 1:
@@ -98,6 +99,11 @@ class Endpoint:
     def steps(self) -> Sequence[Callable[..., Any]]:
         """The steps of `before`."""
         return (self.before,) if callable(self.before) else self.before
+
+    @property
+    def limits_body(self) -> bool:
+        """Whether `limit` depends on the size of the body."""
+        return self.limit is not None and "body_size" in parameters(self.limit)
 
     def _given(self) -> set[str]:
         """Returns the parameters that a handler, `before`, `limit` and `writes` may have."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -183,9 +183,9 @@ class GetUsers(Request):
     ] = OPTIONAL
 
     @classmethod
-    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
+    def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
         """Yields a violation for a cursor without a limit: cursors only continue pages."""
-        if "cursor" in keys and "limit" not in keys:
+        if "cursor" in content and "limit" not in content:
             yield Violation(("limit",), "missing-key", "limit is required with cursor.")
 
 
@@ -199,9 +199,9 @@ class DeleteUser(Request):
     mob_num: MobNum = OPTIONAL
 
     @classmethod
-    def check_keys(cls, keys: frozenset[str]) -> Iterator[Violation]:
+    def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
         """Yields a violation unless exactly one key is given: two keys could identify two users."""
-        if len(keys & {"user_id", "mob_num"}) != 1:
+        if len(content.keys() & {"user_id", "mob_num"}) != 1:
             yield Violation((), "one-key-required", "Give exactly one of user_id and mob_num.")
 
 

@@ -70,6 +70,7 @@ def _problem(response: Any) -> tuple[int, str, list[str]]:
         ({"before": lambda request: request}, "request"),
         ({"writes": lambda query: query}, "query"),
         ({"limit": lambda query: query}, "query"),
+        ({"limit": lambda body_size, query: (body_size, query), "query": Amount}, "query"),
     ],
 )
 def test_a_declaration_without_what_it_needs_fails_at_import(declared: Any, message: str) -> None:
@@ -246,3 +247,24 @@ def test_a_limit_is_held_from_the_first_step_to_the_end_of_the_handler() -> None
     assert held == ["entered", "step", "handler", "left"]
     assert _problem(call(b'{"amount": 2}'))[:2] == (409, "/problems/full")
     assert held == ["entered", "step", "handler", "left"]
+
+
+def test_a_limit_of_the_size_is_entered_before_the_body_is_parsed() -> None:
+    held: list[Any] = []
+
+    @contextmanager
+    def limit(body_size: int) -> Iterator[None]:
+        held.append(body_size)
+        yield
+        held.append("left")
+
+    def parse(body: bytes) -> Amount:
+        held.append("parsed")
+        return Amount.model_validate_json(body)
+
+    call = serve(lambda: Response({}), body=Amount, parse=parse, limit=limit, body_limit=20)
+    assert call(b'{"amount": 1}').status_code == 200
+    assert held == [13, "parsed", "left"]
+    assert _problem(call(b'{"amount": 1}' + b" " * 8))[:2] == (413, "/problems/body-too-large")
+    assert _problem(call(headers={"Transfer-Encoding": "chunked"}))[:2] == (411, "/problems/length-required")
+    assert held == [13, "parsed", "left"], "what is rejected by its size alone is not limited"
