@@ -1,6 +1,14 @@
 """The text form of timestamps, the same in every service."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Final
+
+# RFC 3339, section 5.6. [0-9] and not \d, which matches the digits of every script.
+_RFC_3339: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(\.[0-9]+)?"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
 
 
 def format_timestamp(moment: datetime) -> str:
@@ -11,3 +19,19 @@ def format_timestamp(moment: datetime) -> str:
 def shift_timestamp(timestamp: str, seconds: int) -> str:
     """Returns the timestamp that is so many seconds later, or earlier for a negative number."""
     return format_timestamp(datetime.fromisoformat(timestamp) + timedelta(seconds=seconds))
+
+
+def parse_rfc3339(text: str) -> str | None:
+    """Returns an RFC 3339 timestamp with a zone in UTC, with microseconds (finer digits are cut off) and `Z`.
+
+    Returns None for another text, and for what the calendar does not have in the years 1 to 9999 UTC, leap seconds
+    (`:60`) included.
+    """
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        return None
+    day, time, fraction, zone = match.groups(default="")
+    try:
+        return format_timestamp(datetime.fromisoformat(f"{day}T{time}.{fraction[1:7]:0<6}{zone.upper()}"))
+    except (ValueError, OverflowError):
+        return None
