@@ -1,0 +1,3 @@
+"""The ecgs service over HTTP."""
+
+from api.ecgs.endpoints import service as service
