@@ -13,7 +13,7 @@ import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 
 from api.ecgs.plot import PaperScale
-from api.http.requests import OPTIONAL, Request, field
+from api.http.requests import OPTIONAL, Request, RequestInvalidError, field
 from domain import ecgs as domain
 from domain.errors import InvalidError, OutOfRangeError, Violation
 from persistence.ecgs import LeadSummary
@@ -99,12 +99,13 @@ class ListQuery(Request):
     ] = OPTIONAL
 
     def before(self, account_id: int) -> int | None:
-        """Returns the place before which the page begins. Raises `CursorInvalidError` for another account's cursor."""
+        """Returns the place before which the page begins. Raises `RequestInvalidError` for another account's cursor."""
         position: Position | None = self.cursor
         if position is None:
             return None
         if position.account_id != account_id:
-            raise CursorInvalidError(fields=("cursor",))
+            error = CursorInvalidError
+            raise RequestInvalidError(violations=[Violation(("query", "cursor"), error.code, error.detail)])
         return position.last
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from api.accounts import service as accounts
 from api.ecgs import service as ecgs
 from persistence.database import connections
+from persistence.ecgs import ECGS
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.state import migration_branches
 from tests.support.accounts import add_account
 from tests.support.ecg_calls import Person
 from tests.support.serving import serving_services
-
-Serve = Callable[..., AbstractContextManager[httpx.Client]]
-
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,17 +30,18 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def serve(database_file: Path, tmp_path: Path) -> Serve:
-    """A function that serves ecgs with settings from variables."""
-    return partial(serving_services, [accounts, ecgs], tmp_path, PYTHON_THREADPOOL_THREAD_COUNT="8")
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One server for all tests, which uses the database of the running one."""
+    folder = tmp_path_factory.mktemp("settings")
+    with serving_services([accounts, ecgs], folder, PYTHON_THREADPOOL_THREAD_COUNT="8") as client:
+        yield client
 
 
 @pytest.fixture
-def asha(serve: Serve) -> Iterator[Person]:
+def asha(client: httpx.Client, database_file: Path) -> Person:
     """A person with a new account."""
-    with serve() as client:
-        yield Person(client, add_account("asha"))
+    return Person(client, add_account("asha"))
 
 
 @pytest.fixture
@@ -60,3 +58,14 @@ def problem_of(errors_of: Callable[[httpx.Response], list[tuple[str, str]]]) -> 
         return response.status_code, response.json()["type"].removeprefix("/problems/"), errors_of(response)
 
     return problem
+
+
+@pytest.fixture
+def count_rows(database_file: Path) -> Callable[[], int]:
+    """A function that returns the number of stored ECGs of all accounts."""
+
+    def count() -> int:
+        with connections.reading() as connection:
+            return connection.execute(select(func.count()).select_from(ECGS)).scalar_one()
+
+    return count
