@@ -55,6 +55,10 @@ def _calculator(route: str, methods: tuple[str, ...] = POST) -> Served:
     return Served("calculator", "api.calculator.endpoints", f"api/v1/{route}", methods, ANONYMOUS)
 
 
+def _ecgs(route: str, methods: tuple[str, ...] = GET) -> Served:
+    return Served("ecgs", "api.ecgs.endpoints", f"ecgs{route}", methods, ANONYMOUS)
+
+
 SERVED = {
     "create_user": Served("users", "api.users.endpoints", "create_user"),
     "delete_user": Served("users", "api.users.endpoints", "delete_user"),
@@ -75,6 +79,12 @@ SERVED = {
     "calculator_records": _calculator("records", GET),
     "calculator_delete_record": _calculator("records/{record_id}", ("DELETE",)),
     "calculator_balance": _calculator("balance", GET),
+    "ecgs_create": _ecgs("", POST),
+    "ecgs_list": _ecgs(""),
+    "ecgs_read": _ecgs("/{ecg_id}"),
+    "ecgs_insights": _ecgs("/{ecg_id}/insights"),
+    "ecgs_plot": _ecgs("/{ecg_id}/plot.svg"),
+    "ecgs_delete": _ecgs("/{ecg_id}", ("DELETE",)),
     "openapi_json": Served("openapi", "api.http.openapi", "openapi.json", GET),
 }
 DOCS = {
@@ -201,7 +211,7 @@ def test_the_host_serves_routes_without_a_prefix() -> None:
 
 
 def test_the_words_of_services_are_those_of_the_functions() -> None:
-    required = {"accounts"}  # without a word: it comes with the calculator
+    required = {"accounts"}  # without a word: it comes with those that require it
     assert {*api.SERVICES} == {served.service for served in SERVED.values()} - {"openapi"} - required
 
 
@@ -363,9 +373,15 @@ def test_a_part_that_is_off_is_not_imported(tmp_path: Path, setting: str, module
     assert off == unset < on
 
 
-def test_telemetry_is_imported_only_where_it_is_on(tmp_path: Path) -> None:
-    assert imported(tmp_path, "opentelemetry", TELEMETRY="off") == set()
-    assert imported(tmp_path, "opentelemetry", TELEMETRY="on")
+@pytest.mark.parametrize(
+    ("package", "setting", "off", "on"),
+    [("opentelemetry", "TELEMETRY", "off", "on"), ("numpy", "SERVICES", "users,points,calculator", "ecgs")],
+)
+def test_a_package_is_imported_only_where_it_is_used(
+    tmp_path: Path, package: str, setting: str, off: str, on: str
+) -> None:
+    assert imported(tmp_path, package, **{setting: off}) == set()
+    assert imported(tmp_path, package, **{setting: on})
 
 
 def test_the_page_imports_no_web_framework(tmp_path: Path) -> None:

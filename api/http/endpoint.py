@@ -155,9 +155,8 @@ def _problem_response(
 def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpRequest], Response]:
     """Returns the function that runs one request; computes here, once, what depends only on the declaration."""
     parts = _readers(endpoint)
-    invalid = BodyInvalidError if "request" in parts else RequestInvalidError
     takes_body = "request" in parts or endpoint.ignore_body
-    checked = [name for name in parts if getattr(_declared(endpoint, name), "check", Request.check) != Request.check]
+    serve = _prepare_parts(endpoint, parts, idempotency_hours)
     auth = endpoint.auth
 
     def run(req: func.HttpRequest) -> Response:
@@ -170,6 +169,16 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
         known = {"caller": caller, "settings": endpoint.settings}
         with _limit_body(endpoint, known, req) if endpoint.limits_body else nullcontext():
             return serve(req, known, repeat)
+
+    if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
+        return run
+    return retry_budget()(run)
+
+
+def _prepare_parts(endpoint: Endpoint, parts: Mapping[str, Read], idempotency_hours: int) -> Callable[..., Response]:
+    """Returns the function that reads the parts of a request, whose caller is known, and runs the rest of the call."""
+    invalid = BodyInvalidError if "request" in parts else RequestInvalidError
+    checked = [name for name in parts if getattr(_declared(endpoint, name), "check", Request.check) != Request.check]
 
     def serve(req: func.HttpRequest, known: dict[str, Any], repeat: Repeat) -> Response:
         read = read_parts(req, parts, invalid)
@@ -185,9 +194,7 @@ def _prepare(endpoint: Endpoint, idempotency_hours: int) -> Callable[[func.HttpR
                 return _run_keyed(endpoint, given, repeat, Keyed(owner, request_hash, idempotency_hours))
             return _run_once(endpoint, given, repeat, writes=writes)
 
-    if not endpoint.steps and not auth.reads_database:  # a single retried step, which brings its own budget
-        return run
-    return retry_budget()(run)
+    return serve
 
 
 def _limit_body(endpoint: Endpoint, known: Mapping[str, Any], req: func.HttpRequest) -> AbstractContextManager[None]:

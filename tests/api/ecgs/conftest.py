@@ -20,6 +20,7 @@ from tests.support.accounts import add_account
 from tests.support.ecg_calls import Person
 from tests.support.serving import serving_services
 
+
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An embedded database with the tables of accounts and ecgs, for copies."""
