@@ -377,9 +377,7 @@ def test_a_part_that_is_off_is_not_imported(tmp_path: Path, setting: str, module
     ("package", "setting", "off", "on"),
     [("opentelemetry", "TELEMETRY", "off", "on"), ("numpy", "SERVICES", "users,points,calculator", "ecgs")],
 )
-def test_a_package_is_imported_only_where_it_is_used(
-    tmp_path: Path, package: str, setting: str, off: str, on: str
-) -> None:
+def test_a_package_is_imported_only_where_used(tmp_path: Path, package: str, setting: str, off: str, on: str) -> None:
     assert imported(tmp_path, package, **{setting: off}) == set()
     assert imported(tmp_path, package, **{setting: on})
 
