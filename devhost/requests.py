@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
@@ -35,19 +36,17 @@ async def read_body(receive: Receive) -> bytes | None:
 
     Raises `DisconnectedError` if the client disconnects early: a partial body must not reach a function.
     """
-    parts: list[bytes] = []
-    size = 0
+    body = BytesIO()  # grows in place: parts and their sum would be the body twice
     more_body = True
     while more_body:
         message = await receive()
         if message["type"] != "http.request":
             raise DisconnectedError
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_BYTES_MAX:
+        body.write(message.get("body", b""))
+        if body.tell() > BODY_BYTES_MAX:
             return None
         more_body = message.get("more_body", False)
-    return b"".join(parts)
+    return body.getvalue()
 
 
 def build_request(scope: Scope, headers: dict[str, str], route_params: dict[str, str], body: bytes) -> func.HttpRequest:

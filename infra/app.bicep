@@ -443,7 +443,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           value: contains(services, 'ecgs') ? '34603008' : '2097152'
         }
         {
-          // An upload of 32 MiB takes up to 450 MB while it is parsed: see docs/ecgs.md.
+          // An upload of 32 MiB takes 200 to 650 MB while it is parsed: see docs/ecgs.md.
           name: 'LARGE_BODIES_AT_ONCE'
           value: instanceMemoryMB < 2048 ? '1' : '2'
         }

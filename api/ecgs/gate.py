@@ -1,4 +1,4 @@
-"""How many large uploads a process works on at once: parsing one takes up to 14 times the memory of its body."""
+"""How many large uploads a process works on at once: parsing one takes up to 20 times the memory of its body."""
 
 from __future__ import annotations
 

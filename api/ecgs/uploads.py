@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, PlainValidator
 
+from api.ecgs.gate import LARGE_BODY
 from api.http.requests import OPTIONAL, Examples, Request, field, parse_object
 from domain import ecgs as domain
 from domain.errors import InvalidError, OutOfRangeError, Violation, WrongTypeError
@@ -128,6 +131,9 @@ def _repeated_names(names: Mapping[int, str]) -> Iterator[Violation]:
             yield violation._replace(path=("leads", indices[int(violation.path[0])], "name"))
 
 
+_parsing = threading.Lock()
+
+
 def parse_ecg(body: bytes) -> NewEcg:
     """Returns the body of an upload.
 
@@ -135,4 +141,6 @@ def parse_ecg(body: bytes) -> NewEcg:
     """
     if any(body.count(mark) > _MARKS_MAX for mark in (b'"', b"[", b"{")):
         raise BodyTooComplexError
-    return parse_object(NewEcg, body)
+    # The lists of integers are most of an upload's memory. Python would not parse two bodies in parallel anyway.
+    with _parsing if len(body) > LARGE_BODY else nullcontext():
+        return parse_object(NewEcg, body)

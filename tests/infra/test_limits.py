@@ -32,7 +32,6 @@ def test_the_host_takes_the_largest_body_of_all_services_and_1_mib_more() -> Non
 
 
 def test_an_instance_of_512_mb_works_on_one_large_body_at_once() -> None:
-    # Of the host and the app itself 200 MB are left over; parsed, 32 MiB of integers take up to 450 MB.
     assert app_settings()["LARGE_BODIES_AT_ONCE"] == "instanceMemoryMB < 2048 ? '1' : '2'"
     assert EcgsSettings.large_bodies_at_once == 2
 
