@@ -1,13 +1,16 @@
-"""A person with ECGs, over HTTP."""
+"""A person with ECGs, over HTTP, and the calls whose statements are counted."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
 import orjson
 
-from tests.support.accounts import Added, bearer
+from tests.support.account_calls import Prepare, replay, while_keys_expire
+from tests.support.accounts import Added, add_account, bearer
 
 SIGNAL: Final = [1, -2, 0, 3, -4, 0, 0, 5, 6, -7]
 LEADS: Final = [{"name": "I", "signal": SIGNAL}, {"name": "aVR", "signal": [2, -5]}]
@@ -60,3 +63,50 @@ class Person:
     def listed(self, limit: int = 100) -> list[str]:
         """Returns the ids of a first page."""
         return [ecg["ecg_id"] for ecg in self.get("", limit=str(limit))["ecgs"]]
+
+
+# ---- calls whose statements are counted
+
+
+def _new_person(api: Any) -> Person:
+    return Person(api.client, add_account(f"u{uuid.uuid4().hex}"))
+
+
+def _upload(key: str | None = None) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        person = _new_person(api)
+        return lambda: person.post({"leads": LEADS}, key)
+
+    return prepare
+
+
+def _call(method: str, path: str) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        person = _new_person(api)
+        ecg_id = person.upload()
+        return lambda: person.call(method, path.format(ecg_id))
+
+    return prepare
+
+
+def _list_next_page(api: Any) -> Callable[[], Any]:
+    person = _new_person(api)
+    for _ in range(2):
+        person.upload()
+    cursor = person.get("", limit="1")["next_cursor"]
+    return lambda: person.get("", cursor=cursor)
+
+
+CALLS: Final[dict[str, Prepare]] = {
+    "`POST ecgs`": _upload(),
+    "`POST ecgs` with a new `Idempotency-Key`": _upload("k"),
+    "`POST ecgs` with a new `Idempotency-Key`, while expired keys are purged": while_keys_expire(_upload("k")),
+    "`POST ecgs` with a used `Idempotency-Key` (a replay)": replay(_upload("k")),
+    "`GET ecgs`": _call("GET", "/ecgs"),
+    "`GET ecgs`, a later page": _list_next_page,
+    "`GET ecg`": _call("GET", "/ecgs/{}"),
+    "`GET insights`": _call("GET", "/ecgs/{}/insights"),
+    "`GET plot.svg`": _call("GET", "/ecgs/{}/plot.svg"),
+    "`DELETE ecg`": _call("DELETE", "/ecgs/{}"),
+    "`DELETE ecg` of an unknown ECG": _call("DELETE", f"/ecgs/{uuid.uuid4()}"),
+}

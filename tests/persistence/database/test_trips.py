@@ -13,6 +13,7 @@ import pytest
 from tests.support.account_calls import CALLS as ACCOUNT_CALLS
 from tests.support.account_calls import Prepare, replay, while_keys_expire
 from tests.support.counting_driver import Server
+from tests.support.ecg_calls import CALLS as ECG_CALLS
 from tests.support.seed import SEED_MANAGERS
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
@@ -113,6 +114,7 @@ CALLS: Final[dict[str, Prepare]] = {
     "`balance`": lambda api: lambda: api.client.get("/balance"),
     "`flushDB`": lambda api: lambda: api.post("flushDB"),
     **ACCOUNT_CALLS,
+    **ECG_CALLS,
 }
 DECLARED: Final = {
     "user_id": "uniqueidentifier", "manager_id": "uniqueidentifier", "new_manager_id": "uniqueidentifier",
@@ -137,6 +139,8 @@ DECLARED: Final = {
     "account_id": "bigint", "of_account": "bigint", "of_record": "bigint", "of_amount": "bigint",
     "first_balance": "bigint", "user_balance": "bigint", "amount": "int", "operation_id": "smallint",
     "operation_response": "nvarchar(230)", "operation_ids": "nvarchar(max)", "row_offset": "bigint",
+    "ecg_id": "uniqueidentifier", "of_ecg": "uniqueidentifier", "before_id": "bigint", "leads": "nvarchar(max)",
+    "insights": "nvarchar(max)", "signals": "varbinary(max)",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
