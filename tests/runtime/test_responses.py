@@ -9,11 +9,13 @@ import sqlite3
 import uuid
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
 
+from api.ecgs.uploads import BODY_LIMIT as ECG_LIMIT
 from api.http.requests import BODY_LIMIT
 from tests.runtime.process import Response, Runtime
 from tests.support.programs import LOG_LINE, WAIT_SECONDS, Program
@@ -59,7 +61,8 @@ class Client:
         request = self._request_for(method, path, **options)
         sent = f"{len(self.exchanges)}: {method} {path} {request.read().decode(errors='replace')}"
         response = self._deliver(request)
-        headers = {name: value for name, value in response.headers.items() if name not in _CONNECTION_HEADERS}
+        kept = {name: value for name, value in response.headers.items() if name not in _CONNECTION_HEADERS}
+        headers = {name: self._comparable(value) for name, value in kept.items()}  # Location has an id
         received = self._comparable(response.body.decode())
         self.exchanges.append(Exchange(self._comparable(sent)[:300], response.status, headers, received))
         return json.loads(response.body) if response.body else None
@@ -67,6 +70,12 @@ class Client:
     def post(self, endpoint: str, body: object = None, **options: Any) -> Any:
         """As `send`, to an endpoint."""
         return self.send("POST", f"/{endpoint}", body, **options)
+
+    def sign_in(self, username: str, password: str) -> str:
+        """The token of a new session. The exchange is not recorded: a token is random."""
+        body = {"username": username, "password": password}
+        response = self._deliver(self._request_for("POST", "/api/v1/sign-in", json=body))
+        return str(json.loads(response.body)["token"])
 
     def _comparable(self, text: str) -> str:
         """The text with each random id and each timestamp replaced by a number, in order of first appearance."""
@@ -139,6 +148,22 @@ def _points(client: Client) -> None:
     client.send("GET", "/balance")
 
 
+def _ecgs(client: Client) -> None:
+    token = client.sign_in("testuser", "123qweasd")
+    call = partial(client.send, headers={"Authorization": f"Bearer {token}"})
+    client.send("GET", "/ecgs")
+    lead = {"name": "aVR 🫀", "signal": [1, -2, 0, 3, 2**63 - 1]}
+    for leads in ([lead], [lead, lead], [{**lead, "signal": [1] * 2_000_000}]):
+        call("POST", "/ecgs", {"date": "2026-01-31T10:00:00Z", "leads": leads})
+    call("POST", "/ecgs", content=b" " * (ECG_LIMIT + 1))
+    page = call("GET", "/ecgs?limit=1")
+    (ecg,) = call("GET", f"/ecgs?cursor={page['next_cursor']}")["ecgs"]
+    for path in ("", "/insights", "/plot.svg?rate=1"):
+        call("GET", f"/ecgs/{ecg['ecg_id']}{path}")
+    for _ in range(2):
+        call("DELETE", f"/ecgs/{ecg['ecg_id']}")
+
+
 def _edges(client: Client) -> None:
     client.post("flushDB")
     client.send("GET", "/openapi.json", headers={"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01", "tracestate": "x=1"})
@@ -164,7 +189,7 @@ def _edges(client: Client) -> None:
         client.send(method, path)
 
 
-@pytest.mark.parametrize("calls", [_users, _points, _edges])
+@pytest.mark.parametrize("calls", [_users, _points, _ecgs, _edges])
 def test_responses_and_log_lines_are_those_of_devhost(
     calls: Callable[[Client], None], runtime: Runtime, devhost: Program, request_for: Callable[..., httpx.Request]
 ) -> None:

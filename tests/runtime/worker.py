@@ -189,7 +189,7 @@ class Host:
     async def respond(self, request: Mapping[str, Any]) -> dict[str, object]:
         """The response to a request: from the function at its route, or the host's own."""
         path, _, query = request["target"].partition("?")
-        function = self._find(request["method"], path)
+        function, params = self._find(request["method"], path)
         if function is None:
             return {"status": 404, "headers": self.headers, "body": ""}
         headers: dict[str, str] = {}
@@ -202,7 +202,7 @@ class Host:
             url=f"http://{headers['host']}{request['target']}",
             headers=headers,
             query=_query(query),
-            params={},
+            params=params,
             # Without a Content-Length the host passes no body on.
             body=_TypedData(bytes=body) if int(headers.get("content-length", 0)) > 0 else _TypedData(),
         )
@@ -227,21 +227,23 @@ class Host:
             raise RuntimeFailureError("the response belongs to another request, or has other outputs")
         return _read(response.return_value.http, request["method"], self.headers)
 
-    def _find(self, method: str, path: str) -> Function | None:
+    def _find(self, method: str, path: str) -> tuple[Function | None, dict[str, str]]:
         decoded = unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE))  # a slash in a segment stays encoded
-        wanted = decoded.removeprefix("/").removesuffix("/").casefold()
+        wanted = decoded.removeprefix("/").removesuffix("/")
         for function in self.functions:
-            if function.route.casefold() == wanted and (not function.methods or method in function.methods):
-                return function
-        return None
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(function.route))
+            match = re.fullmatch(pattern, wanted, re.IGNORECASE)
+            if match and (not function.methods or method in function.methods):
+                return function, match.groupdict()
+        return None, {}
 
 
 def _function(metadata: Any, prefix: str) -> Function:
     bindings = [json.loads(binding) for binding in metadata.raw_bindings]
     (trigger,) = [binding for binding in bindings if binding["type"] == "httpTrigger"]
     route = "/".join(filter(None, (prefix, trigger.get("route", metadata.name).strip("/"))))
-    if "{" in route:
-        raise NotImplementedError(f"{metadata.name} has a route with parameters: match them, and send them in params")
+    if re.search(r"{\w*[^\w}]", route):
+        raise NotImplementedError(f"{metadata.name} has a parameter with a constraint, a default or a star")
     methods = sorted(trigger.get("methods") or [])
     return Function(metadata.name, metadata.function_id, trigger["name"], route, methods, trigger["authLevel"])
 
