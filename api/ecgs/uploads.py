@@ -29,10 +29,12 @@ class DateInvalidError(InvalidError):
 
 
 class BodyTooComplexError(InvalidError):
-    """The body has more quotes or brackets than 64 leads need. Parsed, it could take 30 times its size."""
+    """The body has many more keys or arrays than 64 leads. Parsed, or as errors, they could take 100 times its size."""
 
     code = "body-too-complex"
-    detail = f"An ECG has leads with names and integers; this body has more than {_MARKS_MAX:,} quotes or brackets."
+    detail = (
+        f"An ECG has at most {domain.LEADS_MAX} leads; this body has more than {_MARKS_MAX:,} keys, arrays or objects."
+    )
 
 
 def _parse_date(value: object) -> str:
@@ -139,8 +141,9 @@ def parse_ecg(body: bytes) -> NewEcg:
 
     Raises `BodyTooComplexError`, `BodyNotJsonError`, `BodyNotObjectError`, `BodyInvalidError`.
     """
-    if any(body.count(mark) > _MARKS_MAX for mark in (b'"', b"[", b"{")):
+    is_large = len(body) > LARGE_BODY
+    if any(body.count(mark) > _MARKS_MAX for mark in (b":[{" if is_large else b":")):
         raise BodyTooComplexError
     # The lists of integers are most of an upload's memory. Python would not parse two bodies in parallel anyway.
-    with _parsing if len(body) > LARGE_BODY else nullcontext():
+    with _parsing if is_large else nullcontext():
         return parse_object(NewEcg, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from api.ecgs.uploads import BODY_LIMIT
@@ -44,18 +45,31 @@ def test_a_boolean_after_300_000_integers_is_found(asha: Person, problem_of: Any
     assert problem_of(response) == (400, "body-invalid", [("/leads/0/signal/300000", "wrong-type")])
 
 
-@pytest.mark.parametrize("element", [b"[],", b"{},", b'"",', b'{"a":[]},'])
+@pytest.mark.parametrize("element", [b"[],", b"{},", b'{"a":[]},'])
 @pytest.mark.parametrize("place", [LEAD, b'{"leads":[%s]}', b"[%s]"])
-def test_more_strings_and_objects_than_an_ecg_has_are_not_parsed(
+def test_more_arrays_and_objects_than_an_ecg_has_are_not_parsed(
     asha: Person, problem_of: Any, element: bytes, place: bytes
 ) -> None:
-    body = place % (element * 20_000)[:-1]
+    body = (place % (element * 20_000)[:-1]).ljust(2 * MIB + 1)
     assert problem_of(asha.post(body)) == (400, "body-too-complex", [])
 
 
+@pytest.mark.parametrize("place", [b"{%s}", b'{"leads":[{%s}]}'])
+def test_more_keys_than_an_ecg_has_are_not_parsed(asha: Person, problem_of: Any, place: bytes) -> None:
+    keys = [b'"%d":1' % number for number in range(10_001)]
+    assert problem_of(asha.post(place % b",".join(keys))) == (400, "body-too-complex", [])
+
+
+@pytest.mark.parametrize("sample", [b'"1"', b"[1]", b"{}", b"1.5"])
+def test_a_signal_of_anything_else_is_one_violation(asha: Person, problem_of: Any, sample: bytes) -> None:
+    response = asha.post(LEAD % b",".join([sample] * 100_000))
+    assert problem_of(response) == (400, "body-invalid", [("/leads/0/signal/0", "wrong-type")])
+
+
 def test_the_most_complex_ecg_is_accepted(asha: Person) -> None:
-    leads = [{"name": '"[{' * 10 + f"{n:2}", "number_of_samples": 1, "signal": [n]} for n in range(64)]
-    assert asha.post({"date": "2026-01-31T10:00:00Z", "leads": leads}).status_code == 201
+    leads = [{"name": '":[{' * 7 + f"{n:4}", "number_of_samples": 1, "signal": [n]} for n in range(64)]
+    body = orjson.dumps({"date": "2026-01-31T10:00:00Z", "leads": leads})
+    assert asha.post(body).status_code == asha.post(body.ljust(3 * MIB)).status_code == 201
 
 
 def test_a_body_may_have_32_mib_and_no_byte_more(asha: Person, problem_of: Any) -> None:
