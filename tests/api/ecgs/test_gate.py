@@ -92,6 +92,7 @@ def test_two_wait_and_the_next_is_a_503(uploads: Uploads, statements: list[str],
             response = uploads.others.post(body, "k")
             assert problem_of(response) == (503, "uploads-busy", [])
             assert int(response.headers["retry-after"]) > 0
+            assert response.elapsed.total_seconds() < 5, "it did not wait"
         assert not any(one.done() for one in running)
     assert [one.result().status_code for one in running] == [201] * 3
     assert len(uploads.person.listed()) == 3
