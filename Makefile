@@ -33,7 +33,7 @@ run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1
 
 check: $(VENV)/installed  ## format, lint, types, imports, domain and API tests: under a minute
 	$(STATIC)
-	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/test_*.py
+	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/tools tests/test_*.py
 
 test: $(VENV)/installed  ## everything: also browser, ODBC driver, worker runtime and template; branch coverage
 	$(STATIC)
@@ -42,6 +42,7 @@ test: $(VENV)/installed  ## everything: also browser, ODBC driver, worker runtim
 lock: $(VENV)/installed  ## pin requirements*.in in requirements*.txt
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) requirements-dev.in -o requirements-dev.txt
+	$(LOCK) --constraints requirements-dev.txt requirements-tools.in -o requirements-tools.txt
 
 database: $(VENV)/installed local.settings.json  ## migrate the database of DATABASE_URL
 	@$(BIN)/python -m admin migrate

@@ -131,7 +131,7 @@ def folders() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("program", ["devhost", "admin"])
+@pytest.mark.parametrize("program", ["devhost", "admin", "tools"])
 def test_the_app_does_not_import_its_programs(program: str) -> None:
     assert folders() >= PACKAGES
     assert {"function_app", "settings", "telemetry"} <= MODULES
@@ -142,6 +142,11 @@ def test_the_app_does_not_import_its_programs(program: str) -> None:
 
 def test_an_import_of_a_program_would_be_found() -> None:
     assert breaches(files("devhost"), lambda name: begins(name, "devhost"))
+
+
+def test_the_tools_import_nothing_of_the_project() -> None:
+    project = PACKAGES | MODULES | {"tests", "benchmarks"}
+    assert breaches(files("tools"), lambda name: begins(name, *project)) == []
 
 
 def test_the_development_host_imports_nothing_of_the_app_but_settings() -> None:

@@ -1,0 +1,209 @@
+"""`python -m tools.upload_ecg RECORD…`: uploads WFDB records, and prints their insights."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import io
+import os
+import sys
+import warnings
+from datetime import UTC
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from tools.api_client import CallError, Session, is_loopback, read_insights, signed_in, upload
+
+PASSWORD_VARIABLE: Final = "ROLLBOOK_PASSWORD"  # noqa: S105 - the name of a variable
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes: a record failed; wrong arguments, as argparse has it; Ctrl-C, as shells have it."""
+
+_NO_LIMIT: Final = 10_000
+"""The width of the output in columns: a row is never broken or cut, also in a pipe."""
+
+
+class Uploaded(NamedTuple):
+    """A record that the service has, with one object of insights per lead."""
+
+    record: str
+    ecg_id: str
+    leads: list[dict[str, Any]]
+
+
+class Outcome(NamedTuple):
+    """What was done so far. `failed` has the reason for each record that was not uploaded."""
+
+    uploaded: list[Uploaded]
+    failed: list[tuple[str, str]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Uploads the records of the command line and returns the exit code; wrong arguments raise `SystemExit`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no encoding of a terminal makes a name fail
+            stream.reconfigure(errors="backslashreplace")
+    options = _parse_arguments(arguments)
+    outcome, interrupted = Outcome([], []), False
+    try:
+        _upload_records(options, _read_password(), outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    except CallError as error:
+        print(f"Stopped: {_printable(str(error))}. Nothing was uploaded.", file=sys.stderr)
+        return FAILED
+    _print_insights(outcome.uploaded)
+    _print_summary(outcome, len(options.records), interrupted=interrupted)
+    return INTERRUPTED if interrupted else FAILED if outcome.failed else 0
+
+
+def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.upload_ecg",
+        description="Uploads WFDB records to Rollbook, and prints their insights.",
+        epilog=f"The password is typed at the terminal, or is the variable {PASSWORD_VARIABLE}.",
+    )
+    parser.add_argument("records", nargs="+", metavar="RECORD", help="path of a record, with or without .hea")
+    parser.add_argument("--url", required=True, type=_url, help="where Rollbook is, as http://127.0.0.1:7071")
+    parser.add_argument("--username", required=True, help="of an account with role USER")
+    parser.add_argument("--centre", action="store_true", help="subtract the baseline of the header")
+    parser.add_argument("--zone", type=_zone, default=UTC, help="time zone of the headers' times (default UTC)")
+    parser.add_argument("--insecure", action="store_true", help="allow http:// to another machine")
+    options = parser.parse_args(arguments)
+    if options.url.scheme == "http" and not is_loopback(options.url.host) and not options.insecure:
+        parser.error("http:// would send the password and the ECGs unencrypted; use https://, or --insecure")
+    return options
+
+
+def _url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise argparse.ArgumentTypeError(f"not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
+        raise argparse.ArgumentTypeError("not a URL like https://rollbook.example.org")
+    return url
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError; OSError: a folder of zones
+        raise argparse.ArgumentTypeError(f"unknown time zone {name!r}; a known one is Europe/Berlin") from None
+
+
+def _read_password() -> str:
+    """Returns the password of the environment or the terminal. Raises `SystemExit` where there is none."""
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password is not None:
+        return password
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)  # instead of reading it with echo from standard input
+        try:
+            return getpass.getpass()
+        except (EOFError, getpass.GetPassWarning):
+            print(f"No terminal to read the password from: set {PASSWORD_VARIABLE}.", file=sys.stderr)
+            sys.exit(USAGE)
+
+
+def _upload_records(options: argparse.Namespace, password: str, outcome: Outcome) -> None:
+    """Adds every record to the outcome. Raises `CallError` if the account cannot sign in."""
+    console = Console(stderr=True, force_terminal=sys.stderr.isatty(), highlight=False)
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+    def report(text: str) -> None:
+        console.print(Text(_printable(text)), soft_wrap=True)
+
+    with signed_in(str(options.url), options.username, password, report) as session, progress:
+        for number, record in enumerate(options.records, 1):
+            _upload_record(session, options, record, outcome, _Bar(progress, f"{number}/{len(options.records)} "))
+
+
+class _Bar:
+    """The progress of one record."""
+
+    def __init__(self, progress: Progress, prefix: str) -> None:
+        self.progress, self.prefix = progress, prefix
+        self.task = progress.add_task(prefix, total=None)
+
+    def begin(self, record: str, total: int) -> None:
+        """Shows what is sent."""
+        self.progress.update(self.task, description=_printable(self.prefix + record), total=total)
+
+    def advance(self, sent: int) -> None:
+        """Shows how many bytes were sent."""
+        self.progress.update(self.task, completed=sent)
+
+    def end(self) -> None:
+        """Shows the record no longer."""
+        self.progress.remove_task(self.task)
+
+
+def _upload_record(session: Session, options: argparse.Namespace, record: str, outcome: Outcome, bar: _Bar) -> None:
+    from tools.wfdb_records import RecordError, read_body  # noqa: PLC0415 - a usage error should not take a second
+
+    try:
+        body = read_body(record, centre=options.centre, zone=options.zone)
+        bar.begin(record, len(body))
+        ecg_id = upload(session, body, bar.advance)
+        outcome.uploaded.append(_read_uploaded(session, record, ecg_id))
+    except (RecordError, CallError) as error:
+        outcome.failed.append((record, str(error)))
+    finally:
+        bar.end()
+
+
+def _read_uploaded(session: Session, record: str, ecg_id: str) -> Uploaded:
+    try:
+        return Uploaded(record, ecg_id, read_insights(session, ecg_id))
+    except CallError as error:
+        raise CallError(f"uploaded as {ecg_id}, but its insights cannot be read: {error}") from None
+
+
+def _print_insights(uploaded: list[Uploaded]) -> None:
+    """Prints a row per record and lead, with a column for each insight that the service has."""
+    names = list(dict.fromkeys(name for entry in uploaded for lead in entry.leads for name in lead if name != "name"))
+    table = Table(box=None, pad_edge=False)
+    for title in ("record", "ecg_id", "lead"):
+        table.add_column(title, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for record, ecg_id, leads in uploaded:
+        for lead in leads:
+            texts = [record, ecg_id, lead["name"], *(str(lead.get(name, "")) for name in names)]
+            table.add_row(*(Text(_printable(text)) for text in texts))
+    if uploaded:
+        Console(width=_NO_LIMIT, force_terminal=sys.stdout.isatty()).print(table, soft_wrap=True)
+
+
+def _print_summary(outcome: Outcome, total: int, *, interrupted: bool) -> None:
+    if interrupted:
+        print(
+            "Stopped: interrupted. The service may have stored one more record; a new run does not store it again.",
+            file=sys.stderr,
+        )
+    print(f"{len(outcome.uploaded)} of {total} records uploaded.", file=sys.stderr)
+    for record, reason in outcome.failed:
+        print(_printable(f"  {record}: {reason}"), file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Returns a text that cannot control the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
