@@ -8,7 +8,9 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,6 +28,9 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 _NO_LIMIT: Final = 10_000
 """The width of the output in columns: a row is never broken or cut, also in a pipe."""
+
+_Bar = Callable[..., None]
+"""Shows the `total` and the `completed` bytes of a record."""
 
 
 class Uploaded(NamedTuple):
@@ -55,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         interrupted = True
     except CallError as error:
-        print(f"Stopped: {_printable(str(error))}. Nothing was uploaded.", file=sys.stderr)
+        print(f"Stopped: {_printable(str(error)).rstrip('.')}. Nothing was uploaded.", file=sys.stderr)
         return FAILED
     _print_insights(outcome.uploaded)
     _print_summary(outcome, len(options.records), interrupted=interrupted)
@@ -129,27 +134,9 @@ def _upload_records(options: argparse.Namespace, password: str, outcome: Outcome
 
     with signed_in(str(options.url), options.username, password, report) as session, progress:
         for number, record in enumerate(options.records, 1):
-            _upload_record(session, options, record, outcome, _Bar(progress, f"{number}/{len(options.records)} "))
-
-
-class _Bar:
-    """The progress of one record."""
-
-    def __init__(self, progress: Progress, prefix: str) -> None:
-        self.progress, self.prefix = progress, prefix
-        self.task = progress.add_task(prefix, total=None)
-
-    def begin(self, record: str, total: int) -> None:
-        """Shows what is sent."""
-        self.progress.update(self.task, description=_printable(self.prefix + record), total=total)
-
-    def advance(self, sent: int) -> None:
-        """Shows how many bytes were sent."""
-        self.progress.update(self.task, completed=sent)
-
-    def end(self) -> None:
-        """Shows the record no longer."""
-        self.progress.remove_task(self.task)
+            task = progress.add_task(_printable(f"{number}/{len(options.records)} {record}"), total=None)
+            _upload_record(session, options, record, outcome, partial(progress.update, task))
+            progress.remove_task(task)
 
 
 def _upload_record(session: Session, options: argparse.Namespace, record: str, outcome: Outcome, bar: _Bar) -> None:
@@ -157,13 +144,11 @@ def _upload_record(session: Session, options: argparse.Namespace, record: str, o
 
     try:
         body = read_body(record, centre=options.centre, zone=options.zone)
-        bar.begin(record, len(body))
-        ecg_id = upload(session, body, bar.advance)
+        bar(total=len(body))
+        ecg_id = upload(session, body, lambda sent: bar(completed=sent))
         outcome.uploaded.append(_read_uploaded(session, record, ecg_id))
     except (RecordError, CallError) as error:
         outcome.failed.append((record, str(error)))
-    finally:
-        bar.end()
 
 
 def _read_uploaded(session: Session, record: str, ecg_id: str) -> Uploaded:
