@@ -22,6 +22,7 @@ TIMEOUT: Final = httpx.Timeout(connect=10, read=240, write=60, pool=10)
 https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout."""
 
 _CHUNK_BYTES: Final = 128 * 1024
+_VIOLATIONS: Final = 3  # that an error lists
 _UNAVAILABLE: Final = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
@@ -73,9 +74,7 @@ def _sign_in(session: Session) -> None:
     credentials = {"username": session.username, "password": session.password}
     session.http.headers.pop("Authorization", None)
     response = _repeat(session, lambda: session.http.post("/api/v1/sign-in", json=credentials))
-    token = _parse(response, HTTPStatus.OK).get("token")
-    if not isinstance(token, str):
-        raise CallError("the response to the sign-in has no token: is this the URL of Rollbook?")
+    token = _parse(response, HTTPStatus.OK, "token")
     session.http.headers["Authorization"] = f"Bearer {token}"
 
 
@@ -100,7 +99,7 @@ def upload(session: Session, body: bytes, advance: Callable[[int], None]) -> str
         "Idempotency-Key": hashlib.sha256(body).hexdigest(),
     }
     response = _send(session, lambda: session.http.post("/ecgs", content=_chunks(body, advance), headers=headers))
-    return str(_parse(response, HTTPStatus.CREATED)["ecg_id"])
+    return str(_parse(response, HTTPStatus.CREATED, "ecg_id"))
 
 
 def read_insights(session: Session, ecg_id: str) -> list[dict[str, Any]]:
@@ -108,7 +107,7 @@ def read_insights(session: Session, ecg_id: str) -> list[dict[str, Any]]:
     response = _send(session, lambda: session.http.get(f"/ecgs/{ecg_id}/insights"))
     if response.status_code == HTTPStatus.NOT_FOUND:
         raise CallError("it was uploaded before and then deleted; retry when its Idempotency-Key has expired")
-    return list(_parse(response, HTTPStatus.OK)["leads"])
+    return list(_parse(response, HTTPStatus.OK, "leads"))
 
 
 def _chunks(body: bytes, advance: Callable[[int], None]) -> Iterator[bytes]:
@@ -148,7 +147,7 @@ def _repeat(session: Session, call: Callable[[], httpx.Response]) -> httpx.Respo
 def _attempt(call: Callable[[], httpx.Response]) -> httpx.Response:
     try:
         response = call()
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise _UnavailableError(f"no response ({type(error).__name__}: {error})") from None
     if response.status_code in _UNAVAILABLE:
         unavailable = _UnavailableError(describe(response))
@@ -164,28 +163,31 @@ def _wait(state: RetryCallState) -> float:
     return min(2.0 ** (state.attempt_number - 1) if wait is None else wait, LONGEST_WAIT_SECONDS)
 
 
-def _parse(response: httpx.Response, status: HTTPStatus) -> dict[str, Any]:
-    """Returns the JSON object of a response that must have this status. Raises `CallError`."""
+def _parse(response: httpx.Response, status: HTTPStatus, member: str) -> Any:
+    """Returns a member of the JSON object in a response that must have this status. Raises `CallError`."""
     if response.status_code != status:
         raise CallError(describe(response))
     content = _json(response)
-    if content is None:
-        raise CallError("the response is not JSON: is this the URL of Rollbook?")
-    return content
+    if member not in content:
+        raise CallError(f"the response has no {member}; check the URL")
+    return content[member]
 
 
-def _json(response: httpx.Response) -> dict[str, Any] | None:
+def _json(response: httpx.Response) -> dict[str, Any]:
+    """Returns the JSON object in a response; an empty one if it has none."""
     try:
         content = response.json()
     except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def describe(response: httpx.Response) -> str:
     """Returns what the problem in a response says, in one line."""
-    problem = _json(response) or {}
-    code = str(problem.get("type", "")).removeprefix("/problems/")
-    violations = [f"{error['pointer']}: {error['detail']}" for error in problem.get("errors", [])[:3]]
-    parts = [str(problem.get("detail", response.reason_phrase)), *violations]
-    return f"{response.status_code} {code}: {' | '.join(parts)}" if code else f"{response.status_code} {parts[0]}"
+    match _json(response):
+        case {"type": str(kind), "detail": str(detail), "errors": [*errors]}:
+            places = [f"{error['pointer']}: {error['detail']}" for error in errors[:_VIOLATIONS]]
+            text = f"{kind.removeprefix('/problems/')}: {' | '.join([detail, *places])}"
+        case _:
+            text = response.reason_phrase
+    return f"{response.status_code} {text}"

@@ -128,9 +128,15 @@ def test_a_wrong_password_uploads_nothing(record: str, front: Front, run: Upload
     assert front.paths() == ["/api/v1/sign-in"]
 
 
-def test_locked_usernames_upload_nothing(record: str, front: Front, run: Upload) -> None:
-    front.faults = [Fault("/api/v1/sign-in", status=429)]
-    assert run(record) == (1, "", "Stopped: 429 Too Many Requests. Nothing was uploaded.\n")
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(429, "429 Too Many Requests"), (200, "the response has no token; check the URL")],
+)
+def test_a_sign_in_without_a_token_uploads_nothing(
+    status: int, reason: str, record: str, front: Front, run: Upload
+) -> None:
+    front.faults = [Fault("/api/v1/sign-in", status=status)]
+    assert run(record) == (1, "", f"Stopped: {reason}. Nothing was uploaded.\n")
 
 
 @pytest.mark.parametrize(
