@@ -62,6 +62,7 @@ def measure_all() -> None:
     _upload_and_read()
     _peaks()
     _pages()
+    measure_at_once()
 
 
 # ---- uploads and readings
