@@ -195,8 +195,8 @@ def _frames(stored: bytes) -> Iterator[tuple[int, memoryview]]:
     for width, length in _LEAD.iter_unpack(stored[_HEADER.size : begin]):
         yield width, memoryview(stored)[begin : begin + length]
         begin += length
-    if begin != len(stored):
-        raise ValueError("the sizes are not those of the frames")
+    if not count or begin != len(stored):
+        raise ValueError("there are no frames, or their sizes are others")
 
 
 def _read_leads(summaries: list[LeadSummary], stored: bytes) -> list[Lead]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
@@ -101,6 +101,7 @@ def test_a_changed_byte_never_makes_other_signals_of_the_same_length(position: i
 
 
 @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda tail: b"\x01\x01" + tail))
+@example(b"\x01\x00")  # no leads
 def test_anything_else_is_an_error(stored: bytes) -> None:
     with pytest.raises(UnreadableSignalsError):
         unpack_signals(stored)
