@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -42,6 +43,7 @@ BODY: Final = 32 * 1024 * 1024
 BODIES: Final[dict[str, Callable[[], bytes]]] = {
     "1,1,1,…": lambda: b"1," * (BODY // 2 - 64),
     "of 4 digits": lambda: b"1234," * (BODY // 5 - 64),
+    "-6,-6,-6,…": lambda: b"-6," * (BODY // 3 - 64),  # the shortest that Python does not cache: the most memory
     "1,1,1,… with one 2^62": lambda: b"1," * (BODY // 2 - 64) + b"4611686018427387904,",
 }
 """The samples of bodies of 32 MiB."""
@@ -111,10 +113,23 @@ def _upload_and_read() -> None:
     row("the same: upload without HTTP and database", f"{uploaded:.1f} ms, {longer[0]:.2f} times as long")
     row("the same: orjson.dumps of the response", f"{dumps:.1f} ms")
     row("the same: reading without HTTP and database", f"{read:.1f} ms, {longer[1]:.2f} times as long")
+    _codecs(arrays)
     for noise in (10, 100, 10_000):
         noisy = [np.clip(signal, -(2**15), 2**15 - 1).astype(np.int16) for signal in recording(SAMPLES, noise)]
         size = len(pack_signals(noisy)) / (len(LEADS) * SAMPLES)
         row(f"stored, of 16 bits, with noise of {noise:,} units", f"{size:.2f} bytes a sample")
+
+
+def _codecs(arrays: list[Any]) -> None:
+    """Measures what packing and unpacking take, beside zlib."""
+    stored, deflated = pack_signals(arrays), [zlib.compress(array.data, 1) for array in arrays]
+    works = {
+        "pack_signals": lambda: pack_signals(arrays),
+        "unpack_signals": lambda: unpack_signals(stored),
+        "zlib.decompress, level 1": lambda: [zlib.decompress(each) for each in deflated],
+    }
+    for name, work in works.items():
+        row(f"the same: {name}", f"{statistics.median(_milliseconds(work) for _ in range(ROUNDS)):.1f} ms")
 
 
 def _milliseconds(work: Callable[[], object]) -> float:
