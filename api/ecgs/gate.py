@@ -13,7 +13,7 @@ from persistence.database.errors import UnavailableError
 from settings import number, thread_count
 
 LARGE_BODY: Final = 2 * 1024 * 1024
-"""A larger body, in bytes, counts. Smaller ones are as many as the threads of the process, and take less than one."""
+"""Bodies above this size, in bytes, are limited. Of smaller ones, which the number of threads limits, 16 are 32 MiB."""
 
 MAX_WAITING: Final = 2
 """Maximum number of requests with a large body that wait in a process."""
@@ -43,7 +43,7 @@ class _Gate(NamedTuple):
     work: threading.Semaphore
 
 
-_creating = threading.Lock()
+_creating = threading.Lock()  # functools.cache may call its function twice at once
 
 
 def places(settings: EcgsSettings) -> tuple[int, int]:

@@ -142,7 +142,7 @@ def parse_ecg(body: bytes) -> NewEcg:
     Raises `BodyTooComplexError`, `BodyNotJsonError`, `BodyNotObjectError`, `BodyInvalidError`.
     """
     is_large = len(body) > LARGE_BODY
-    if any(body.count(mark) > _MARKS_MAX for mark in (b":[{" if is_large else b":")):
+    if max(map(body.count, b":[{" if is_large else b":")) > _MARKS_MAX:  # bytes.count takes a byte as an integer
         raise BodyTooComplexError
     # The lists of integers are most of an upload's memory. Python would not parse two bodies in parallel anyway.
     with _parsing if is_large else nullcontext():
