@@ -47,9 +47,9 @@ class Signed:
         return {ecg["ecg_id"] for ecg in ecgs}
 
 
-def _peak_mib(program: Program) -> int:
+def _peak_bytes(program: Program) -> int:
     status = Path(f"/proc/{program.process.pid}/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @pytest.mark.parametrize("sample", [b"-123,", b"-6,", b"1,"], ids=["4 bytes", "2 bytes", "1 byte"])
@@ -70,7 +70,7 @@ def test_eight_uploads_of_32_mib_at_once(tmp_path: Path, sample: bytes) -> None:
             responses = at_once(8, lambda _: signed.call("POST", "/ecgs", body))
             done.set()
             listing.result()
-        peak = _peak_mib(program)
+        peak = _peak_bytes(program)
         statuses = Counter(response.status_code for response in responses)
         assert statuses.keys() <= {201, 503}
         assert statuses[201] >= 2
@@ -82,7 +82,7 @@ def test_eight_uploads_of_32_mib_at_once(tmp_path: Path, sample: bytes) -> None:
             leads = signed.call("GET", f"/ecgs/{ecg_id}").json()["leads"]
             assert sum(lead["number_of_samples"] for lead in leads) == count
             assert {*leads[-1]["signal"]} == {int(sample[:-1])}
-    assert peak < 1500
+    assert peak < 1_500_000_000
 
 
 def test_a_kill_loses_nothing_and_leaves_nothing_half_stored(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_kill_loses_nothing_and_leaves_nothing_half_stored(tmp_path: Path) -> 
                     return
                 if response.status_code == 201:
                     acknowledged.append(response.json()["ecg_id"])
-                if len(acknowledged) == 6:
+                if len(acknowledged) >= 6:
                     program.process.send_signal(signal.SIGKILL)
 
         at_once(4, keep_uploading)
