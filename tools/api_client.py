@@ -186,8 +186,14 @@ def describe(response: httpx.Response) -> str:
     """Returns what the problem in a response says, in one line."""
     match _json(response):
         case {"type": str(kind), "detail": str(detail), "errors": [*errors]}:
-            places = [f"{error['pointer']}: {error['detail']}" for error in errors[:_VIOLATIONS]]
-            text = f"{kind.removeprefix('/problems/')}: {' | '.join([detail, *places])}"
+            text = f"{kind.removeprefix('/problems/')}: {' | '.join([detail, *_places(errors[:_VIOLATIONS])])}"
         case _:
             text = response.reason_phrase
     return f"{response.status_code} {text}"
+
+
+def _places(errors: list[object]) -> Iterator[str]:
+    for error in errors:
+        match error:
+            case {"pointer": pointer, "detail": detail}:
+                yield f"{pointer}: {detail}"

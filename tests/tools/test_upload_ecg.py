@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from tests.support.accounts import PASSWORD, WRONG, count_sessions
 from tests.support.wfdb_files import write_header, write_record
 from tests.tools.conftest import PROJECT, Fault, Front, Run
+from tools.api_client import describe
 from tools.upload_ecg import PASSWORD_VARIABLE, main
 
 Upload = Callable[..., Run]
@@ -119,6 +121,12 @@ def test_a_problem_of_the_service_is_printed(tmp_path: Path, run: Upload) -> Non
     reason = run(path).err.splitlines()[-1]
     assert reason.startswith(expected), reason
     assert "/leads" in reason
+
+
+@pytest.mark.parametrize("errors", [[{}], [1], [{"pointer": "/a"}], [None, {"pointer": "/leads", "detail": "Few."}]])
+def test_a_problem_of_another_server_is_printed(errors: list[Any]) -> None:
+    response = httpx.Response(400, json={"type": "about:blank", "detail": "No.", "errors": errors})
+    assert describe(response).startswith("400 about:blank: No.")
 
 
 def test_a_wrong_password_uploads_nothing(record: str, front: Front, run: Upload, monkeypatch: Any) -> None:
