@@ -90,7 +90,6 @@ class NumberOfSamplesError(InvalidError):
 
     code = "number-of-samples-mismatch"
     detail = "number_of_samples must be the length of signal."
-    fields = ("number_of_samples",)
 
 
 # ---- leads

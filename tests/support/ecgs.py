@@ -75,7 +75,7 @@ def recorded(name: str, seconds: float, rate: float = RATE) -> Lead:
 
 def draw_picture() -> bytes:
     """Returns the picture of the documentation: twelve leads on ECG paper."""
-    return render_plot([recorded(name, 10) for name in TWELVE], PaperScale(RATE, GAIN))
+    return render_plot([recorded(name, 10, 200) for name in TWELVE], PaperScale(200, GAIN))
 
 
 if __name__ == "__main__":
