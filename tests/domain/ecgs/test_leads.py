@@ -75,7 +75,7 @@ def test_only_an_integer_is_a_number_of_samples(value: object) -> None:
         (ecgs.LeadNameInvalidError, InvalidError, "lead-name-invalid", ()),
         (ecgs.LeadNameRepeatedError, InvalidError, "lead-name-repeated", ()),
         (ecgs.SignalEmptyError, InvalidError, "signal-empty", ()),
-        (ecgs.NumberOfSamplesError, InvalidError, "number-of-samples-mismatch", ("number_of_samples",)),
+        (ecgs.NumberOfSamplesError, InvalidError, "number-of-samples-mismatch", ()),
     ],
 )
 def test_an_error_has_its_kind_code_and_fields(
