@@ -131,9 +131,9 @@ class PlotQuery(Request):
     begin: Annotated[
         float,
         BeforeValidator(partial(_parse_decimal, least="0", most=str(FROM_MAX))),
-        field("The first second on ECG paper", OutOfRangeError, minimum=0, maximum=FROM_MAX),
+        field("The first second on ECG paper, by default 0", OutOfRangeError, minimum=0, maximum=FROM_MAX),
         Field(alias="from"),
-    ] = 0.0
+    ] = OPTIONAL  # a default in the OpenAPI document is filled in by Swagger UI, and needs rate and gain
 
     @classmethod
     def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
@@ -145,7 +145,7 @@ class PlotQuery(Request):
     @property
     def scale(self) -> PaperScale | None:
         """The scale of ECG paper, or None for the whole signal."""
-        return PaperScale(self.rate, self.gain, self.begin) if self.rate else None
+        return PaperScale(self.rate, self.gain, self.begin or 0.0) if self.rate else None
 
 
 # ---- responses

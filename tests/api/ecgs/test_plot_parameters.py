@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from api.ecgs.plot import PaperScale, render_plot
 from domain.ecgs import Lead, parse_signal
 from tests.support.ecg_calls import SIGNAL, Person
+from tests.support.programs import PROJECT
 
 LEADS = [Lead("0", parse_signal([*SIGNAL]))]
 
@@ -65,3 +67,11 @@ def test_rate_and_gain_are_given_together(
 ) -> None:
     response = asha.call("GET", f"/ecgs/{asha.upload(SIGNAL)}/plot.svg", params=query)
     assert problem_of(response) == (400, "request-invalid", expected)
+
+
+def test_the_defaults_in_the_openapi_document_give_a_picture(asha: Person) -> None:
+    document = orjson.loads((PROJECT / "docs" / "openapi.json").read_bytes())
+    declared = document["paths"]["/ecgs/{ecg_id}/plot.svg"]["get"]["parameters"]
+    filled_in = {one["name"]: one["schema"]["default"] for one in declared if "default" in one["schema"]}
+    response = asha.call("GET", f"/ecgs/{asha.upload(SIGNAL)}/plot.svg", params=filled_in)
+    assert response.status_code == 200, "Swagger UI sends every default"
