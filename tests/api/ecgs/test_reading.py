@@ -166,10 +166,17 @@ def test_an_admin_has_no_ecgs(asha: Person, problem_of: Any) -> None:
         assert problem_of(response) == (403, "role-required", []), (method, path)
 
 
-def test_the_token_comes_before_size_and_body(asha: Person, problem_of: Any) -> None:
-    for headers in ({}, {"Authorization": "Bearer x"}):
-        response = asha.client.post("/ecgs", content=b"x" * (33 * 2**20), headers=headers)
-        assert problem_of(response) == (401, "token-invalid", [])
+def test_token_and_role_come_before_everything_else_of_a_call(asha: Person, problem_of: Any) -> None:
+    admin = Person(asha.client, add_account("root", ADMIN))
+    expected = {None: (401, "token-invalid"), "Bearer x": (401, "token-invalid"),
+                admin.headers["Authorization"]: (403, "role-required")}  # fmt: skip
+    calls = [("POST", ""), ("GET", "?limit=x"), *((method, f"/x{path}?rate=x") for method, path in OF_ONE)]
+    for (method, path), (token, problem) in product(calls, expected.items()):
+        headers = {"Idempotency-Key": "k" * 256} | ({"Authorization": token} if token else {})
+        content = b"x" * (33 * 2**20) if method == "POST" else b"{"
+        response = asha.client.request(method, f"/ecgs{path}", content=content, headers=headers)
+        assert problem_of(response) == (*problem, []), (method, path, token)
+        assert response.headers.get("www-authenticate") == ("Bearer" if problem[0] == 401 else None)
 
 
 def test_with_an_account_its_ecgs_go(asha: Person, ravi: Person, count_rows: Callable[[], int]) -> None:
