@@ -149,6 +149,10 @@ def _upload_record(session: Session, options: argparse.Namespace, record: str, o
         outcome.uploaded.append(_read_uploaded(session, record, ecg_id))
     except (RecordError, CallError) as error:
         outcome.failed.append((record, str(error)))
+    except KeyboardInterrupt:
+        reason = "interrupted; the service may have stored it, and a new run does not store it again"
+        outcome.failed.append((record, reason))
+        raise
 
 
 def _read_uploaded(session: Session, record: str, ecg_id: str) -> Uploaded:
@@ -176,10 +180,7 @@ def _print_insights(uploaded: list[Uploaded]) -> None:
 
 def _print_summary(outcome: Outcome, total: int, *, interrupted: bool) -> None:
     if interrupted:
-        print(
-            "Stopped: interrupted. The service may have stored one more record; a new run does not store it again.",
-            file=sys.stderr,
-        )
+        print("Stopped: interrupted.", file=sys.stderr)
     print(f"{len(outcome.uploaded)} of {total} records uploaded.", file=sys.stderr)
     for record, reason in outcome.failed:
         print(_printable(f"  {record}: {reason}"), file=sys.stderr)

@@ -175,28 +175,46 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.upload_ecg", *arguments]
 
 
-@pytest.mark.slow
-def test_the_password_is_read_from_a_terminal_or_the_environment_alone(record: str, front: Front, asha: Any) -> None:
-    arguments = command(record, "--url", front.url, "--username", asha.username)
-    environment = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
-    options: dict[str, Any] = {"cwd": PROJECT, "env": environment, "start_new_session": True}
-    piped = subprocess.run(arguments, input=PASSWORD.encode(), capture_output=True, timeout=60, check=False, **options)
-    message = f"No terminal to read the password from: set {PASSWORD_VARIABLE}.\n"
-    assert (piped.returncode, piped.stderr.decode()) == (2, message)
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+
+
+def typed(arguments: list[str], keys: bytes) -> tuple[int, bytes]:
+    """The exit code and the output of a command at a terminal, where the keys are typed for the password."""
     spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    options: dict[str, Any] = {"cwd": PROJECT, "env": environment(), "start_new_session": True}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", spawn, *arguments], **pipes, **options) as process:
         assert process.stdin
         assert process.stdout
         while b"Password: " not in (shown := os.read(process.stdout.fileno(), 1000)):
             assert shown
-        process.stdin.write(f"{PASSWORD}\n".encode())
+        process.stdin.write(keys)
         process.stdin.flush()
         shown = process.stdout.read()
-    assert process.returncode == 0
+    return process.returncode, shown
+
+
+@pytest.mark.slow
+def test_the_password_is_read_from_a_terminal_or_the_environment_alone(record: str, front: Front, asha: Any) -> None:
+    arguments = command(record, "--url", front.url, "--username", asha.username)
+    options: dict[str, Any] = {"cwd": PROJECT, "env": environment(), "start_new_session": True}
+    piped = subprocess.run(arguments, input=PASSWORD.encode(), capture_output=True, timeout=60, check=False, **options)
+    message = f"No terminal to read the password from: set {PASSWORD_VARIABLE}.\n"
+    assert (piped.returncode, piped.stderr.decode()) == (2, message)
+    code, shown = typed(arguments, f"{PASSWORD}\n".encode())
+    assert code == 0
     assert b"1 of 1 records uploaded." in shown
     assert PASSWORD.encode() not in shown
     assert b"\xe2\x94\x81" in shown, "a progress bar"
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_the_password_names_no_record(record: str, front: Front, asha: Any) -> None:
+    code, shown = typed(command(record, "--url", front.url, "--username", asha.username), b"\x03")
+    assert code == 130
+    assert shown.decode().splitlines()[-2:] == ["Stopped: interrupted.", "0 of 1 records uploaded."]
+    assert front.calls == []
 
 
 @pytest.mark.slow
@@ -219,7 +237,8 @@ def test_ctrl_c_prints_what_was_uploaded_and_signs_out(tmp_path: Path, front: Fr
     assert process.returncode == 130, err
     assert [line.split()[0] for line in out.splitlines()] == ["record", records[0]]
     assert err.splitlines() == [
-        "Stopped: interrupted. The service may have stored one more record; a new run does not store it again.",
+        "Stopped: interrupted.",
         "1 of 3 records uploaded.",
+        f"  {records[1]}: interrupted; the service may have stored it, and a new run does not store it again",
     ]
     assert count_sessions() == 0
