@@ -56,6 +56,18 @@ def test_without_a_setting_two_are_worked_on_at_once(tmp_path: Path) -> None:
     assert load({}, tmp_path).section(gate.EcgsSettings).large_bodies_at_once == 2
 
 
+def test_as_many_as_the_setting_says_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "WAIT_SECONDS", 0)
+    settings = gate.EcgsSettings(3, 8)
+    with ExitStack() as working:
+        for _ in range(3):
+            working.enter_context(gate.admit_upload(len(LARGE), settings))
+        with pytest.raises(gate.UploadsBusyError), gate.admit_upload(len(LARGE), settings):
+            pass
+        with gate.admit_upload(len(SMALL), settings):
+            pass
+
+
 class Uploads:
     """Large uploads that wait for a transaction of this test, or for their turn."""
 
