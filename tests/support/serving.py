@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from api.http.openapi import build_document, openapi_endpoint
 from api.http.service import Service
 from devhost.host import Host
 from devhost.indexing import index_functions
+from devhost.routes import Route
 from devhost.workers import WorkerPool
 from tests.conformance import Conformance
 
@@ -63,12 +65,18 @@ def serving_asgi(app: Any, **options: Any) -> Iterator[httpx.Client]:
             thread.join()
 
 
+@functools.cache  # an app has its functions indexed once
+def routes_of(app: func.FunctionApp, route_prefix: str) -> list[Route]:
+    """The routes of an app."""
+    return index_functions(app, route_prefix).routes
+
+
 @contextmanager
 def serving(app: func.FunctionApp, route_prefix: str = "", **options: Any) -> Iterator[httpx.Client]:
     """A client, with these options of httpx, of a server of this app."""
     with (
         closing(WorkerPool(8)) as workers,
-        serving_asgi(Host(index_functions(app, route_prefix).routes, workers), **options) as client,
+        serving_asgi(Host(routes_of(app, route_prefix), workers), **options) as client,
     ):
         yield client
 

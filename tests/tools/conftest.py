@@ -13,10 +13,10 @@ import pytest
 
 import function_app
 from devhost.host import Host
-from devhost.indexing import index_functions, read_route_prefix
+from devhost.indexing import read_route_prefix
 from devhost.workers import WorkerPool
 from tests.support.accounts import PASSWORD, Added, add_account, bearer
-from tests.support.serving import serving_asgi
+from tests.support.serving import routes_of, serving_asgi
 from tools.upload_ecg import PASSWORD_VARIABLE, main
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="session")
 def _front() -> Iterator[Front]:
-    routes = index_functions(function_app.app, read_route_prefix(PROJECT / "host.json")).routes
+    routes = routes_of(function_app.app, read_route_prefix(PROJECT / "host.json"))
     with closing(WorkerPool(8)) as workers:
         front = Front(Host(routes, workers))
         with serving_asgi(front) as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_as_many_as_the_setting_says_are_worked_on_at_once(monkeypatch: pytest.M
             working.enter_context(gate.admit_upload(len(LARGE), settings))
         with pytest.raises(gate.UploadsBusyError), gate.admit_upload(len(LARGE), settings):
             pass
-        with gate.admit_upload(len(SMALL), settings):
+        with gate.admit_upload(gate.LARGE_BODY, settings):
             pass
 
 
