@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -134,7 +135,9 @@ def _upload_records(options: argparse.Namespace, password: str, outcome: Outcome
 
     with signed_in(str(options.url), options.username, password, report) as session, progress:
         for number, record in enumerate(options.records, 1):
-            task = progress.add_task(_printable(f"{number}/{len(options.records)} {record}"), total=None)
+            # The name alone: a long path would leave no room for the bar.
+            description = _printable(f"{number}/{len(options.records)} {Path(record).name}")
+            task = progress.add_task(description, total=None)
             _upload_record(session, options, record, outcome, partial(progress.update, task))
             progress.remove_task(task)
 
