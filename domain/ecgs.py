@@ -160,7 +160,7 @@ def _convert(values: list[Any], begin: int) -> Signal:
     looked_at = values if suspects.size > signal.size // 4 else [values[index] for index in suspects.tolist()]
     if {*map(type, looked_at)} - {int}:
         raise _first_violation(values, begin)
-    lowest, highest = signal.min(), signal.max()
+    lowest, highest = np.min(signal), np.max(signal)
     return signal.astype(next(w for w in WIDTHS if np.iinfo(w).min <= lowest and highest <= np.iinfo(w).max))
 
 
@@ -182,12 +182,12 @@ def zero_crossings(signal: Signal) -> int:
 
 def minimum(signal: Signal) -> int:
     """Returns the smallest sample."""
-    return int(signal.min())
+    return int(np.min(signal))
 
 
 def maximum(signal: Signal) -> int:
     """Returns the largest sample."""
-    return int(signal.max())
+    return int(np.max(signal))
 
 
 def mean(signal: Signal) -> float:

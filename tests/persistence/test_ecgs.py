@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import orjson
 import pytest
 from sqlalchemy import Engine, event, select, update
@@ -97,7 +98,7 @@ def test_a_deletion_deletes_one_ecg_once(account_id: int) -> None:
 
 
 def _range_of(signal: Signal) -> int:
-    return int(signal.max()) - int(signal.min())
+    return int(np.max(signal)) - int(np.min(signal))
 
 
 def test_a_new_insight_is_computed_for_an_ecg_that_is_older(account_id: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from domain import ecgs as domain
@@ -108,7 +109,7 @@ def test_an_insight_added_later_is_returned_for_stored_ecgs(
 ) -> None:
     ecg_id = asha.upload(SIGNAL)
     before = asha.get(f"/{ecg_id}/insights")["leads"]
-    monkeypatch.setitem(domain.INSIGHTS, "peak_to_peak", lambda signal: int(signal.max()) - int(signal.min()))
+    monkeypatch.setitem(domain.INSIGHTS, "peak_to_peak", lambda signal: int(np.max(signal)) - int(np.min(signal)))
     with httpx.Client(base_url=asha.client.base_url) as client:  # the document describes the insights at the start
         after = Person(client, asha.account).get(f"/{ecg_id}/insights")["leads"]
     assert after == [before[0] | {"peak_to_peak": 13}]
