@@ -121,19 +121,29 @@ class Tick(NamedTuple):
 class Timer:
     """One timer function. `schedule` has six NCRONTAB fields, in UTC.
 
-    The handler may take `tick`, `settings` and `connection`.
+    The handler may take `tick`, `settings`, `connection` and `prepared`, the result of `before`.
     """
 
     service: str
     name: str
-    handler: Callable[..., None]
+    handler: Callable[..., Any]
     schedule: str | Callable[[Any], str]
     writes: bool = False
+    before: Callable[..., Any] | None = None
+    """A step before the handler's transaction. If it returns None, there is nothing to do: the handler does not run."""
+    after: Callable[..., None] | None = None
+    """A step after the handler's transaction is committed. It may take `result`, which the handler returned."""
     enabled: Callable[[Any], bool] = lambda _: True
     settings: Any = None
 
     def __post_init__(self) -> None:
-        _require_parameters(self.handler, {"tick", "settings", "connection"})
+        given = {"tick", "settings"}
+        prepared = {"prepared"} if self.before else set()
+        _require_parameters(self.handler, given | {"connection"} | prepared)
+        if self.before:
+            _require_parameters(self.before, given | {"connection"})
+        if self.after:
+            _require_parameters(self.after, given | {"result"} | prepared)
 
 
 class Functions(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 
 import settings
 from api.http.endpoint import TimerFailedError, timer_function
+from api.http.service import Service
 from persistence.database import connections
 from tests.api.http import toy
 from tests.api.http.toy import journal
@@ -62,6 +63,52 @@ def test_a_timer_writes_in_a_transaction_that_is_retried(
     assert line.getMessage().startswith("toy_nightly ok 200 ")
     assert line.getMessage().endswith(" lost-race")
     assert line.levelno == logging.WARNING
+
+
+def run(service: Service) -> None:
+    """Runs the only timer of a service once."""
+    (timer,) = service.build(settings.current()).timers
+    timer_function(timer)(timer=Request(past_due=False), context=Context())
+
+
+def test_steps_run_before_and_after_the_transaction(table: None) -> None:
+    service = Service("toy")
+    seen: list[object] = []
+
+    def after(prepared: str, result: str) -> None:
+        seen.append([prepared, result, notes()])
+
+    @service.timer("0 0 3 * * *", before=lambda: "prepared", after=after, writes=True)
+    def tick(prepared: str, connection: connections.Connection) -> str:
+        connection.exec_driver_sql("INSERT INTO toy_notes (owner, text) VALUES ('timer', ?)", (prepared,))
+        journal.lose_race()
+        return "result"
+
+    journal.races = 2
+    run(service)
+    assert seen == [["prepared", "result", ["prepared"]]]
+
+
+def test_a_timer_with_nothing_to_do_begins_no_transaction(tmp_path: Path) -> None:
+    service = Service("toy")
+    connections.close()  # a transaction would raise
+    service.timer("0 0 3 * * *", name="tick", before=lambda: None, after=lambda: 1 / 0, writes=True)(lambda: 1 / 0)
+    run(service)
+
+
+def test_no_step_follows_a_transaction_that_failed(table: None) -> None:
+    service = Service("toy")
+    seen: list[int] = []
+    service.timer("0 0 3 * * *", name="tick", after=lambda: seen.append(1), writes=True)(lambda: 1 / 0)
+    with pytest.raises(TimerFailedError):
+        run(service)
+    assert not seen
+
+
+def test_steps_of_timers_take_only_what_there_is() -> None:
+    for declared in ({"before": lambda result: result}, {"after": lambda connection: connection}):
+        with pytest.raises(TypeError, match="it may take"):
+            Service("toy").timer("0 0 3 * * *", name="tick", **declared)(lambda: None)
 
 
 def test_a_failing_timer_is_logged_and_reported_without_its_text(
