@@ -122,6 +122,8 @@ def _parameters(endpoint: Endpoint, schemas: Schemas) -> Iterable[dict[str, Any]
             continue
         schema = schemas.resolve(schemas.of[endpoint.name, place])
         for name, field in schema.get("properties", {}).items():
+            if place == "header" and name == "accept":  # OpenAPI 3.1 ignores it: the media types of responses say it
+                continue
             parameter = {
                 "name": name.replace("_", "-") if place == "header" else name,
                 "in": place,

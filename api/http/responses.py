@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 import azure.functions as func
 import orjson
@@ -52,17 +53,29 @@ def http_response(response: Response) -> func.HttpResponse:
     )
 
 
-def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
-    """Returns the JSON object `{key: [...]}` with the elements of all batches, encoded batch by batch.
+def encode_array(batches: Iterable[list[Any]]) -> bytes:
+    """Returns the JSON array with the elements of all batches, encoded batch by batch."""
+    return _join(b"[", batches, b"]")
 
-    A growing buffer holds the response once; joining parts would hold it twice and block every other thread.
-    """
+
+def encode_list(key: str, batches: Iterable[list[Any]]) -> bytes:
+    """Returns the JSON object `{key: [...]}` with the elements of all batches, encoded batch by batch."""
+    return _join(b'{"' + key.encode() + b'":[', batches, b"]}")
+
+
+def _join(begin: bytes, batches: Iterable[list[Any]], end: bytes) -> bytes:
+    # A growing buffer holds the response once; joining parts would hold it twice and block every other thread.
     buffer = BytesIO()
-    buffer.write(b'{"' + key.encode() + b'":[')
+    buffer.write(begin)
     separator = b""
     for batch in batches:
         buffer.write(separator)
         buffer.write(memoryview(orjson.dumps(batch))[1:-1])
         separator = b","
-    buffer.write(b"]}")
+    buffer.write(end)
     return buffer.getvalue()
+
+
+def next_link(path: str, **query: str | int) -> Mapping[str, str]:
+    """Returns the header `Link` (RFC 8288) to the next page: a path without host, which proxies may have renamed."""
+    return {"Link": f'<{path}?{urlencode(query)}>; rel="next"'}
