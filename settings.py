@@ -1,7 +1,7 @@
 """The only reader of the environment: environment variables, then `.env`, then the `Values` of `local.settings.json`.
 
 An unset or blank setting has its default. A service declares its settings as a dataclass of `switch`, `number`,
-`fraction` and `text` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
+`fraction`, `text` and `parsed` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ def text(name: str, *, default: str = "", secret: bool = False) -> Any:
     return _field(default, functools.partial(_text, name=name, default=default), shown=not secret)
 
 
+def parsed(name: str, *, default: str, parse: Callable[[str], object]) -> Any:
+    """Returns a dataclass field for the result of `parse`, which raises `ValueError` with what the value must be."""
+    return _field(parse(default), functools.partial(_parsed, name=name, default=default, parse=parse))
+
+
 def _field(default: object, read: Callable[[Values], object], *, shown: bool = True) -> Any:
     return field(default=default, repr=shown, metadata={"read": read})
 
@@ -92,6 +97,14 @@ def _text(values: Values, name: str, *, default: str) -> str:
     except UnicodeEncodeError:  # bytes of the environment that are not UTF-8 are lone surrogates in os.environ
         raise SettingsError(f"{name} is not text in UTF-8.") from None
     return value
+
+
+def _parsed(values: Values, name: str, *, default: str, parse: Callable[[str], object]) -> object:
+    value = values.get(name, default)
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be {error}, not {value!r}.") from None
 
 
 def _fraction(values: Values, name: str, *, default: float) -> float:
