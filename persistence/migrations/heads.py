@@ -6,6 +6,7 @@ HEADS: Final = {
     "accounts": "accounts_0001",
     "calculator": "calculator_0001",
     "ecgs": "ecgs_0001",
+    "invoices": "invoices_0001",
     "points": "points_0001",
     "shared": "shared_0002",
     "users": "users_0001",
