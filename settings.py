@@ -1,7 +1,7 @@
 """The only reader of the environment: environment variables, then `.env`, then the `Values` of `local.settings.json`.
 
 An unset or blank setting has its default. A service declares its settings as a dataclass of `switch`, `number`,
-`fraction`, `text` and `parsed` fields, and gets an instance from `Settings.section`. docs/settings.md lists all settings.
+`fraction`, `text` and `parsed` fields, and gets an instance from `Settings.section`. docs/settings.md lists all.
 """
 
 from __future__ import annotations

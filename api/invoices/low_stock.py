@@ -8,18 +8,12 @@ from typing import Final
 from api.http.responses import Response, Returns
 from api.invoices.endpoints import service
 from api.invoices.low_stock_settings import LowStockSettings
-from domain.invoices.low_stock import EMPTY_LIST, due_day, format_list, last_day_or_first, last_listed_expiry
+from domain.invoices.low_stock import EMPTY_LIST, due_day, last_day_or_first
 from domain.timestamps import format_timestamp
 from persistence.database.connections import Connection, reading
 from persistence.invoices import low_stock as store
 
 TEXT: Final = "text/plain"
-
-
-def make_list(connection: Connection, day: date, now: datetime, expiry_days: int) -> None:
-    """Replaces the last list by that of a day, from the items as they are."""
-    items = store.list_low_items(connection, last_listed_expiry(day, expiry_days))
-    store.save_list(connection, day, format_list(items, day, expiry_days), now=format_timestamp(now))
 
 
 def find_due_day(settings: LowStockSettings) -> date | None:
@@ -53,7 +47,7 @@ def invoices_low_stock_list(prepared: date, settings: LowStockSettings, connecti
     stored = store.lock_list_day(connection)
     if stored is not None and due_day(now, settings.time_zone, stored) is None:
         return stored
-    make_list(connection, prepared, now, settings.low_stock_expiry_days)
+    store.make_list(connection, prepared, settings.low_stock_expiry_days, now=format_timestamp(now))
     return prepared
 
 

@@ -29,7 +29,7 @@ class LastDay:
 class LowStockSettings:
     """When the list of low stock is made, and what it covers. `last_list` is the memory of the timer."""
 
-    time_zone: ZoneInfo = parsed("TIME_ZONE", default="Asia/Kolkata", parse=parse_zone)
+    time_zone: ZoneInfo = parsed("TIME_ZONE", default="Asia/Kolkata", parse=parse_zone)  # noqa: RUF009 - a field
     low_stock_expiry_days: int = number("LOW_STOCK_EXPIRY_DAYS", default=7, least=0, most=36_500)
     low_stock_schedule: str = parsed("LOW_STOCK_SCHEDULE", default="0 */15 * * * *", parse=parse_schedule)
     last_list: LastDay = field(default_factory=LastDay, repr=False, compare=False)

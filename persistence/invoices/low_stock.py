@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import CHAR, BigInteger, Connection, Select, bindparam, func, or_, select, update
+from sqlalchemy import CHAR, BigInteger, Connection, Select, and_, bindparam, or_, select, update
 
-from domain.invoices.low_stock import THRESHOLD, Item
+from domain.invoices.low_stock import THRESHOLD, Item, format_list, last_listed_expiry
 from persistence.database.clauses import for_update
 from persistence.invoices.tables import ITEMS, LOW_STOCK_LISTS
 
@@ -16,18 +15,13 @@ _LOW_ITEMS: Final = (
     select(ITEMS.c.id, ITEMS.c.description, ITEMS.c.quantity, ITEMS.c.expiry_date, ITEMS.c.low_stock_threshold)
     .where(
         or_(
-            ITEMS.c.quantity <= func.coalesce(ITEMS.c.low_stock_threshold, bindparam("threshold", type_=BigInteger())),
+            ITEMS.c.quantity <= ITEMS.c.low_stock_threshold,
+            and_(ITEMS.c.low_stock_threshold.is_(None), ITEMS.c.quantity <= bindparam("threshold", type_=BigInteger())),
             ITEMS.c.expiry_date <= bindparam("last_expiry", type_=CHAR(10)),
         )
     )
     .order_by(ITEMS.c.id)
 )
-
-
-def list_low_items(connection: Connection, last_expiry: str) -> Iterator[Item]:
-    """Yields the items that are low, or expire on or before `last_expiry` (`YYYY-MM-DD`), by id."""
-    rows = connection.execute(_LOW_ITEMS, {"threshold": THRESHOLD, "last_expiry": last_expiry})
-    return map(Item._make, rows)
 
 
 _FIND_DAY: Final = select(LOW_STOCK_LISTS.c.day)
@@ -44,8 +38,8 @@ def lock_list_day(connection: Connection) -> date | None:
     return _read_day(connection, _LOCK_DAY)
 
 
-def _read_day(connection: Connection, statement: Select[tuple[str | None]]) -> date | None:
-    day = connection.execute(statement).scalar_one()
+def _read_day(connection: Connection, statement: Select[Any]) -> date | None:
+    day: str | None = connection.execute(statement).scalar_one()
     return None if day is None else date.fromisoformat(day)
 
 
@@ -54,12 +48,19 @@ _FIND_LIST: Final = select(LOW_STOCK_LISTS.c.content)
 
 def find_list(connection: Connection) -> str | None:
     """Returns the text of the last list; None before the first one."""
-    return connection.execute(_FIND_LIST).scalar_one()
+    content: str | None = connection.execute(_FIND_LIST).scalar_one()
+    return content
 
 
 _SAVE_LIST: Final = update(LOW_STOCK_LISTS)
 
 
-def save_list(connection: Connection, day: date, content: str, *, now: str) -> None:
-    """Replaces the last list by that of a day."""
+def make_list(connection: Connection, day: date, expiry_days: int, *, now: str) -> str:
+    """Replaces the last list by that of a day, from the items as they are. Returns its text.
+
+    Two statements. An item is listed if it is low, or expires within `expiry_days` or before.
+    """
+    rows = connection.execute(_LOW_ITEMS, {"threshold": THRESHOLD, "last_expiry": last_listed_expiry(day, expiry_days)})
+    content = format_list(map(Item._make, rows), day, expiry_days)
     connection.execute(_SAVE_LIST, {"day": day.isoformat(), "content": content, "made_at": now})
+    return content
