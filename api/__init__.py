@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.3.0"
 
-SERVICES: Final = ("users", "points", "calculator", "ecgs")
+SERVICES: Final = ("users", "points", "calculator", "ecgs", "invoices")
 """The values that the setting SERVICES accepts. Each is a module of `api` with a `service`, imported if enabled."""
 
 

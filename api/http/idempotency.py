@@ -78,7 +78,7 @@ def _canonical(value: Any) -> Any:
         return value.model_dump_json(exclude_unset=True, warnings=False)  # a warning would print the value
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
-    return [_canonical(element) for element in value] if isinstance(value, list) else value
+    return [_canonical(element) for element in value] if isinstance(value, list | tuple) else value
 
 
 class Keyed(NamedTuple):
