@@ -12,6 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 L = TypeVar("L", Select[Any], Delete)
+W = TypeVar("W", Update, Delete)
 
 
 class _JsonElements(FunctionElement[Any]):
@@ -137,8 +138,8 @@ def for_update_of_range(statement: Select[Any], table: FromClause) -> Select[Any
     return statement.with_hint(table, "WITH (UPDLOCK, HOLDLOCK, ROWLOCK)", "mssql")
 
 
-def lock_rows(statement: Update) -> Update:
-    """Returns `statement` with locks on rows: for an update of many rows SQL Server may choose pages.
+def lock_rows(statement: W) -> W:
+    """Returns `statement` with locks on rows: for a change of many rows SQL Server may choose pages.
 
     Their table should have LOCK_ESCALATION = DISABLE: 5,000 locks of a statement become a lock on the table.
     learn.microsoft.com/sql/relational-databases/sql-server-transaction-locking-and-row-versioning-guide

@@ -67,7 +67,8 @@ def _upgrade(path: Path, *branches: str) -> None:
 def test_a_database_of_release_0_1_0_is_upgraded_with_its_data(release_file: Path, migrated_file: Path) -> None:
     before = [line for line in _dump(release_file) if line.startswith("INSERT")]
     _upgrade(release_file)
-    after = [line for line in _dump(release_file) if line.startswith("INSERT")]
+    # The migrations of invoices insert the two rows that are the only ones of their tables.
+    after = [line for line in _dump(release_file) if line.startswith("INSERT") and '"invoices_' not in line]
     # Four columns more, none of which has a value.
     assert [line.replace(",NULL,NULL,NULL,NULL);", ");") for line in after] == before
     assert _rows(release_file, VERSIONS) == sorted(HEADS.values())
