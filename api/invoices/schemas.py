@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, TypedDict
@@ -13,7 +13,8 @@ import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from api.http.requests import OPTIONAL, Examples, Request, field
-from domain.errors import InvalidError, OutOfRangeError, Violation, WrongTypeError
+from api.invoices.low_stock_settings import LowStockSettings
+from domain.errors import InvalidError, OutOfRangeError, Violation
 from domain.invoices import errors, fields
 from domain.invoices.money import PRICE_MAX, parse_money
 from domain.invoices.numbers import format_invoice_number
@@ -27,8 +28,8 @@ _LIMIT: Final = re.compile(r"0*([0-9]{1,4})")  # [0-9] and not \d, which matches
 
 
 @dataclass(frozen=True)
-class InvoicesSettings:
-    """The settings of items, customers and purchases."""
+class InvoicesSettings(LowStockSettings):
+    """The settings of the service: those of items, customers and purchases, and those of its other modules."""
 
     list_rows_max: int = number("LIST_ROWS_MAX", default=0, least=0, most=999_999_999)  # 0: no maximum
     company_name: str = text("INVOICE_COMPANY_NAME", default="Virtual Company Ltd.")
