@@ -8,7 +8,7 @@ from typing import Final
 RUPEE: Final = "₹"
 """The sign whose amounts are grouped as in India: by two digits above the thousand."""
 
-_INDIAN_GROUP: Final = re.compile(r"(?<=\d)(?=(?:\d\d)+\d{3}$)")
+_INDIAN_GROUP: Final = re.compile(r"(?<=\d)(?=(?:\d\d)*\d{3}$)")
 
 
 def format_amount(paise: int, currency: str) -> str:
