@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,12 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Process:
 
 def test_a_tick_sends_nothing_unless_it_is_the_first_of_a_day(server: Server, process: Process) -> None:
     process.tick("2026-11-19T18:30")
-    first, *ticks = [
-        [(request.kind, request.text) for request in server.sent_by(lambda: process.tick(f"2026-11-20T{tick}"))]
+    sent = {
+        tick: [request.text for request in server.sent_by(partial(process.tick, f"2026-11-20T{tick}"))]
         for tick in ("06:30", "06:45", "18:15", "18:30", "18:45")
-    ]
-    assert first == ticks[0] == ticks[1] == ticks[3] == []
-    statements = [text for _, text in ticks[2] if "invoices_" in text]
+    }
+    assert [tick for tick, requests in sent.items() if requests] == ["18:30"]
+    statements = [text for text in sent["18:30"] if "invoices_" in text]
     assert len(statements) == 3
     assert "WITH (UPDLOCK, ROWLOCK)" in statements[0]
 
