@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 THRESHOLD: Final = 5
@@ -18,6 +19,7 @@ FIRST_LIST_WINDOW: Final = timedelta(minutes=30)
 each up to a quarter of an hour late."""
 
 _ONE_DAY: Final = timedelta(days=1)
+_QUARTER: Final = timedelta(minutes=15)
 
 
 class Item(NamedTuple):
@@ -52,6 +54,19 @@ def due_day(now: datetime, zone: tzinfo, last_day: date | None) -> date | None:
     """
     today = local_day(now, zone)
     return None if today <= last_day_or_first(now, zone, last_day) <= today + _ONE_DAY else today
+
+
+def day_schedule(now: datetime, zone: tzinfo) -> str:
+    """Returns the quarter-hours at which a day of a zone begins, and the one after each, as NCRONTAB in UTC.
+
+    They are those of a year from now, with both of its offsets where there are two.
+    """
+    start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    quarters = [start + _QUARTER * number for number in range(366 * 96)]
+    begins = [time for before, time in pairwise(quarters) if local_day(before, zone) < local_day(time, zone)]
+    ticks = [*begins, *(time + _QUARTER for time in begins)]
+    minutes, hours = sorted({time.minute for time in ticks}), sorted({time.hour for time in ticks})
+    return f"0 {','.join(map(str, minutes))} {','.join(map(str, hours))} * * *"
 
 
 def last_listed_expiry(day: date, days: int) -> str:

@@ -17,8 +17,8 @@ from tests.support.low_stock import HEADER, add_item
 pytestmark = pytest.mark.usefixtures("app_database")
 
 
-def _run(folder: Path, **variables: str) -> None:
-    parsed = build_parser(["invoices"]).parse_args(["low-stock"])
+def _run(folder: Path, *options: str, **variables: str) -> None:
+    parsed = build_parser(["invoices"]).parse_args(["low-stock", *options])
     parsed.settings = settings.load(variables, folder)
     parsed.run(parsed)
 
@@ -45,3 +45,11 @@ def test_the_command_makes_the_list_of_today_now(tmp_path: Path, capsys: pytest.
 def test_a_wrong_zone_stops_the_command(tmp_path: Path) -> None:
     with pytest.raises(settings.SettingsError, match=r"^TIME_ZONE must be a time zone of the IANA database"):
         _run(tmp_path, TIME_ZONE="Asia/Bombay")
+
+
+def test_the_schedule_for_azure_is_printed_and_no_list_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run(tmp_path, "--schedule")
+    _run(tmp_path, "--schedule", TIME_ZONE="America/New_York")
+    assert capsys.readouterr().out.splitlines() == ["0 30,45 18 * * *", "0 0,15 4,5 * * *"]
+    with connections.reading() as connection:
+        assert find_list_day(connection) is None

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.invoices.low_stock import due_day, last_day_or_first, local_day
+from devhost.schedules import next_occurrence, parse_schedule
+from domain.invoices.low_stock import day_schedule, due_day, last_day_or_first, local_day
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 QUARTER = timedelta(minutes=15)
@@ -137,3 +138,50 @@ def test_whatever_the_clock_does_the_last_list_is_of_today_or_tomorrow(jumps: li
         last_day = due_day(now, zone, last_day) or last_day
         assert local_day(now, zone) <= last_day <= local_day(now, zone) + timedelta(days=1)
         assert due_day(now, zone, last_day) is None
+
+
+# ---- the schedule of the template
+
+
+@pytest.mark.parametrize(
+    ("zone", "schedule"),
+    [
+        ("Asia/Kolkata", "0 30,45 18 * * *"),
+        ("UTC", "0 0,15 0 * * *"),
+        ("Asia/Kathmandu", "0 15,30 18 * * *"),
+        ("Europe/Berlin", "0 0,15 22,23 * * *"),
+        ("America/New_York", "0 0,15 4,5 * * *"),
+        ("America/St_Johns", "0 30,45 2,3 * * *"),
+        ("Australia/Lord_Howe", "0 0,15,30,45 13 * * *"),
+        ("Pacific/Chatham", "0 15,30 10,11 * * *"),
+        ("Asia/Beirut", "0 0,15 21,22 * * *"),
+    ],
+)
+def test_a_schedule_has_only_the_ticks_at_which_days_begin(zone: str, schedule: str) -> None:
+    place = ZoneInfo(zone)
+    assert day_schedule(at("2026-11-21T12:07:30"), place) == schedule
+    every = quarters("2026-11-21T12:15", 365 * 24)
+    assert made(_of(schedule, every), place) == made(every, place)
+
+
+def _of(schedule: str, every: list[datetime]) -> list[datetime]:
+    """The ticks of a schedule, of those of every quarter-hour. The host reads the schedule in the same way."""
+    _, minutes, hours, *_ = schedule.split()
+    ticks = [now for now in every if str(now.minute) in minutes.split(",") and str(now.hour) in hours.split(",")]
+    assert next_occurrence(parse_schedule(schedule), every[0] - QUARTER) == ticks[0]
+    return ticks
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
+@pytest.mark.parametrize("missed", [False, True])
+def test_with_it_processes_without_memory_make_every_list(zone: str, missed: bool) -> None:
+    """The first list too, and where the first tick of every day is missed."""
+    place = ZoneInfo(zone)
+    every = quarters("2026-03-01T12:00", 60 * 24)
+    stored: date | None = None
+    days = []
+    for now in _of(day_schedule(every[0], place), every):
+        begins = local_day(now - QUARTER, place) < local_day(now, place)
+        if not (missed and begins) and (day := due_day(now, place, stored)):
+            days.append(stored := day)
+    assert days == [day for _, day in made(every, place)]
