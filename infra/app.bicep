@@ -45,6 +45,12 @@ param corsOrigins string
 @description('Share of the requests whose traces are stored, from 0 to 1; errors and slow requests always are.')
 param telemetrySampling string
 
+@description('Time zone of the days of the invoices service, in the IANA database.')
+param timeZone string
+
+@description('When the list of low stock is looked after, as NCRONTAB in UTC.')
+param lowStockSchedule string
+
 @description('E-mail address that gets alerts; empty for none.')
 param alertEmail string
 
@@ -488,6 +494,15 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           // The exporter's own usage data, which it sends to Microsoft.
           name: 'APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL'
           value: 'true'
+        }
+        {
+          name: 'TIME_ZONE'
+          value: timeZone
+        }
+        {
+          // Each tick may start an instance, which reads the database: see docs/invoices.md.
+          name: 'LOW_STOCK_SCHEDULE'
+          value: lowStockSchedule
         }
         {
           name: 'POINTS_ALLOW_FLUSH'

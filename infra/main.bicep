@@ -55,8 +55,17 @@ param corsOrigins string = ''
 @description('Share of the requests whose traces are stored, from 0 to 1; errors and slow requests always are.')
 param telemetrySampling string = '0.1'
 
+@description('Time zone of the days of the invoices service, in the IANA database.')
+param timeZone string = 'Asia/Kolkata'
+
+@description('When the timer of low stock runs, as NCRONTAB in UTC. Empty: at midnight of Asia/Kolkata and a quarter of an hour later; in any other time zone every quarter of an hour, which is correct but costs more: python -m admin low-stock --schedule prints the right one.')
+param lowStockSchedule string = ''
+
 @description('E-mail address that gets alerts. Empty: alerts are visible in the portal only.')
 param alertEmail string = ''
+
+// A day of Asia/Kolkata begins at 18:30 UTC, all year.
+var lowStockTicks = timeZone == 'Asia/Kolkata' ? '0 30,45 18 * * *' : '0 */15 * * * *'
 
 var tags = {
   'azd-env-name': environmentName
@@ -86,6 +95,8 @@ module app 'app.bicep' = {
     sqlAutoPauseDelay: sqlAutoPauseDelay
     corsOrigins: corsOrigins
     telemetrySampling: telemetrySampling
+    timeZone: timeZone
+    lowStockSchedule: empty(lowStockSchedule) ? lowStockTicks : lowStockSchedule
     alertEmail: alertEmail
   }
 }

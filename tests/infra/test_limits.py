@@ -38,11 +38,10 @@ def test_an_instance_of_512_mb_works_on_one_large_body_at_once() -> None:
 
 def test_running_requests_stay_below_the_workers_of_the_database() -> None:
     timers = [timer for service in load_services(SERVICES) for timer in service.timers]
-    groups = 1 + len(timers)  # all HTTP functions scale together, each timer by itself
-    threads = int(default("threads"))
-    instances = int(default("maximumInstanceCount")) * groups
-    assert instances * threads <= WORKERS_PER_VCORE * int(default("sqlMaxVCores"))
-    assert instances * 2 * threads <= SESSIONS  # a pool for reads and one for transactions
+    # All HTTP functions scale together. Each timer has instances of its own, but runs once at a time.
+    running = int(default("maximumInstanceCount")) * int(default("threads")) + len(timers)
+    assert running <= WORKERS_PER_VCORE * int(default("sqlMaxVCores"))
+    assert 2 * running <= SESSIONS  # a pool for reads and one for transactions
     for name in ("instanceMemoryMB", "maximumInstanceCount"):
         assert f"{name}: {name}\n" in APP
 

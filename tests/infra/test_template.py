@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import settings
+from api.invoices.schemas import InvoicesSettings
+from domain.invoices.low_stock import day_schedule
 from tests.infra.template import (
     ALERT,
     APP,
@@ -103,11 +106,46 @@ def test_every_setting_is_one_of_the_app_or_of_the_platform() -> None:
     assert set(app_settings()) <= (set(sample) - {"FUNCTIONS_WORKER_RUNTIME"}) | platform
 
 
+def _low_stock_ticks() -> dict[str, str]:
+    """The schedules of the template by time zone; "" is any other."""
+    found = re.search(r"^var lowStockTicks = timeZone == '(.+?)' \? '(.+?)' : '(.+?)'$", MAIN, re.MULTILINE)
+    assert found
+    return {found[1]: found[2], "": found[3]}
+
+
+def test_the_list_of_low_stock_is_looked_after_when_days_begin() -> None:
+    zone = default("timeZone")
+    assert InvoicesSettings.time_zone.key == zone
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert _low_stock_ticks() == {
+        zone: day_schedule(now, InvoicesSettings.time_zone),
+        "": InvoicesSettings.low_stock_schedule,
+    }
+    assert modules(MAIN)["app"]["lowStockSchedule"] == "empty(lowStockSchedule) ? lowStockTicks : lowStockSchedule"
+
+
+def test_timers_use_the_storage_with_the_identity() -> None:
+    """Their leases and last runs are blobs, for which the host needs the role Storage Blob Data Owner.
+
+    learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
+    """
+    given = {name: value for name, value in app_settings().items() if name.startswith("AzureWebJobsStorage")}
+    assert given == {
+        "AzureWebJobsStorage__accountName": "storage.name",
+        "AzureWebJobsStorage__credential": "'managedidentity'",
+        "AzureWebJobsStorage__clientId": "identity.properties.clientId",
+    }
+    assert "var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'" in APP
+    assert re.search(r"scope: storage\n  name: guid\(storage.id, identity.id, storageBlobDataOwner\)", APP)
+
+
 def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> None:
     values = {
         "string(threads)": default("threads"),
         "services": default("services"),
         "telemetrySampling": default("telemetrySampling"),
+        "timeZone": default("timeZone"),
+        "lowStockSchedule": _low_stock_ticks()[default("timeZone")],
         "${sqlServer.name}": "sql-rollbook-x",
         "${environment().suffixes.sqlServerHostname}": ".database.windows.net",
         "${databaseName}": "rollbook",
@@ -119,6 +157,7 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
             expression = expression.replace(part, value)  # noqa: PLW2901
         environment[name] = expression.rpartition(" : ")[2].strip("'")  # with the defaults, no condition holds
     loaded = settings.load(environment, tmp_path)
+    assert loaded.section(InvoicesSettings).low_stock_schedule == "0 30,45 18 * * *"
     assert loaded.on_azure
     assert loaded.services == ("users",)
     assert loaded.threads == 8
