@@ -15,27 +15,29 @@ from api.http.accept import prefers
 from api.http.responses import JSON, Body, Response, Returns, encode, encode_array, next_link
 from api.http.service import Service
 from api.invoices.pdf import Company, DocumentLine, InvoiceDocument, render_pdf
+from api.invoices.responses import (
+    CustomerInvoice,
+    RegisteredCustomer,
+    StockItem,
+    customer_response,
+    invoice_response,
+    item_response,
+)
 from api.invoices.schemas import (
     AcceptHeader,
     ChangedLines,
     ChangeItem,
     CreateCustomer,
     CreateItem,
-    CustomerInvoice,
     CustomerPath,
     CustomersQuery,
-    InvoicesSettings,
     ItemPath,
     ItemsQuery,
     LimitRequiredError,
     NewLines,
-    RegisteredCustomer,
-    StockItem,
-    customer_response,
     format_cursor,
-    invoice_response,
-    item_response,
 )
+from api.invoices.settings import InvoicesSettings
 from domain.invoices import errors
 from domain.invoices.fields import Entry
 from domain.invoices.numbers import format_invoice_number
@@ -206,7 +208,7 @@ def invoices_purchase_add(request: list[Entry], path: CustomerPath, connection: 
     ],
 )
 def invoices_purchase_change(request: list[Entry], path: CustomerPath, connection: Connection) -> Response:
-    """Sets the quantities of lines, adds lines, and removes those with quantity 0; the stock moves by the difference."""
+    """Sets the quantities of lines and adds lines; 0 removes one. The stock moves by the difference."""
     purchase = store.load_purchase(connection, path.customer_id, [entry.item for entry in request])
     change = plan_update(purchase, request)
     return Response(invoice_response(store.save_purchase(connection, purchase, change)))

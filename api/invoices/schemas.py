@@ -1,42 +1,26 @@
-"""The settings, bodies, queries and responses of the invoices service."""
+"""The paths, queries and bodies of the invoices service."""
 
 from __future__ import annotations
 
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, TypedDict
+from typing import Annotated, Any, ClassVar, Final
 
 import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
 from api.http.requests import OPTIONAL, Examples, Request, field
-from api.invoices.low_stock_settings import LowStockSettings
 from domain.errors import InvalidError, OutOfRangeError, Violation
 from domain.invoices import errors, fields
 from domain.invoices.money import PRICE_MAX, parse_money
-from domain.invoices.numbers import format_invoice_number
-from domain.invoices.purchases import Customer, Invoice, Line, NewCustomer
-from domain.invoices.stock import Item, NewItem, default_name
-from settings import number, text
+from domain.invoices.purchases import NewCustomer
+from domain.invoices.stock import NewItem, default_name
 
 PAGE_LIMIT_MAX: Final = 1000
 
 _LIMIT: Final = re.compile(r"0*([0-9]{1,4})")  # [0-9] and not \d, which matches the digits of every script
-
-
-@dataclass(frozen=True)
-class InvoicesSettings(LowStockSettings):
-    """The settings of the service: those of items, customers and purchases, and those of its other modules."""
-
-    list_rows_max: int = number("LIST_ROWS_MAX", default=0, least=0, most=999_999_999)  # 0: no maximum
-    company_name: str = text("INVOICE_COMPANY_NAME", default="Virtual Company Ltd.")
-    company_phone: str = text("INVOICE_COMPANY_PHONE", default="+91-XXXX-XX-XXXX")
-    company_email: str = text("INVOICE_COMPANY_EMAIL", default="abc@xompany.com")
-    company_address: str = text("INVOICE_COMPANY_ADDRESS", default="23th Street, Zbcxyz")
-    currency: str = text("INVOICE_CURRENCY", default="₹")
 
 
 class LimitRequiredError(InvalidError):
@@ -312,83 +296,3 @@ ChangedLines = Annotated[
     ),
 ]
 """The body of `PUT /api/customer-purchase/{customer_id}`."""
-
-
-# ---- responses
-
-
-class StockItem(TypedDict):
-    """An item in stock."""
-
-    id: int
-    name: str
-    description: str
-    price: float
-    quantity: int
-    expiry_date: Annotated[str, "date"] | None
-    low_stock_threshold: int | None
-
-
-class RegisteredCustomer(TypedDict):
-    """A customer."""
-
-    id: int
-    name: str
-    phone: str
-    address: str
-
-
-class PurchasedLine(TypedDict):
-    """A line of an invoice: what the item was when the line was added. `price` is unit price times quantity."""
-
-    item: int
-    name: str
-    description: str
-    unit_price: float
-    quantity: int
-    price: float
-
-
-class CustomerInvoice(TypedDict):
-    """The invoice of a customer, with its lines in the order in which they were first added."""
-
-    invoice_number: str
-    customer: RegisteredCustomer
-    lines: list[PurchasedLine]
-    total: float
-
-
-def _amount(paise: int) -> float:
-    """Returns an amount as a JSON number: the double that is nearest to it, which prints its two decimals."""
-    return paise / 100
-
-
-def item_response(item: Item) -> StockItem:
-    """Returns an item as JSON."""
-    return StockItem(**{**item._asdict(), "price": _amount(item.price)})  # type: ignore[typeddict-item]
-
-
-def customer_response(customer: Customer) -> RegisteredCustomer:
-    """Returns a customer as JSON."""
-    return RegisteredCustomer(**customer._asdict())  # type: ignore[typeddict-item]
-
-
-def _line_response(line: Line) -> PurchasedLine:
-    return PurchasedLine(
-        item=line.item,
-        name=line.name,
-        description=line.description,
-        unit_price=_amount(line.unit_price),
-        quantity=line.quantity,
-        price=_amount(line.price),
-    )
-
-
-def invoice_response(invoice: Invoice) -> CustomerInvoice:
-    """Returns an invoice as JSON."""
-    return CustomerInvoice(
-        invoice_number=format_invoice_number(invoice.number),
-        customer=customer_response(invoice.customer),
-        lines=[_line_response(line) for line in invoice.lines],
-        total=_amount(invoice.total),
-    )

@@ -141,6 +141,7 @@ class InsufficientStockError(ConflictError):
 
     code = "insufficient-stock"
     detail = "There is not enough of this item."
+    members: ClassVar[Mapping[str, Any]] = {"item": int, "available": int}
 
 
 class QuantityTooLargeError(ConflictError):

@@ -35,7 +35,8 @@ GOOD = {"description": "x", "price": 1, "quantity": 1}
         ({"description": "x" * 501}, ["/description"]),
         ({"description": "a\nb", "name": "\x7f"}, ["/description", "/name"]),
         ({"description": "\u0085x", "name": "x" * 201}, ["/description", "/name"]),
-        ({"description": None, "name": None, "price": None, "quantity": None}, ["/description", "/name", "/price", "/quantity"]),
+        ({"description": None, "name": None, "price": None, "quantity": None},
+         ["/description", "/name", "/price", "/quantity"]),
         ({"name": " "}, ["/name"]),
         ({"name": 1}, ["/name"]),
         ({"quantity": 1_000_000_001, "low_stock_threshold": 1_000_000_001}, ["/low_stock_threshold", "/quantity"]),
@@ -79,7 +80,7 @@ def test_limits_of_fields_are_valid(shop: Shop, limit: dict[str, Any]) -> None:
 
 def test_descriptions_are_unique_code_point_by_code_point(shop: Shop) -> None:
     first = shop.item(description="Café 1")
-    different = ["Cafe\u0301 1", "CAFÉ 1", "Cafe 1", "Café 1", "Café １", "Café 1\u200b", "Café1"]
+    different = ["Cafe\u0301 1", "CAFÉ 1", "Cafe 1", "Café\u00a01", "Café １", "Café 1\u200b", "Café1"]
     others = [shop.item(description=text) for text in different]
     taken = (409, "description-taken", [("/description", "description-taken")])
     assert problem(shop.call("POST", "items/", {**GOOD, "description": " Café 1 "})) == taken
@@ -97,7 +98,7 @@ def test_descriptions_are_unique_code_point_by_code_point(shop: Shop) -> None:
 def test_a_change_sets_the_given_keys_alone(shop: Shop) -> None:
     item = shop.add("items/", {**KURTA, "expiry_date": "2027-01-31", "low_stock_threshold": 3})
     other = shop.item()
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"name": "Shirt"},
         {"description": "Linen", "price": 0.5},
         {"quantity": 4},
@@ -105,7 +106,8 @@ def test_a_change_sets_the_given_keys_alone(shop: Shop) -> None:
         {"low_stock_threshold": 0},
         {"expiry_date": None},
         {"low_stock_threshold": None, "price": "9999999999.99"},
-    ):
+    ]
+    for change in changes:
         item |= change if "price" not in change else {**change, "price": float(change["price"])}
         response = shop.call("PATCH", f"items/{item['id']}", change)
         assert (response.status_code, response.json()) == (200, item)

@@ -1,4 +1,4 @@
-"""The order of errors: fields, customer, invoice, items, lines, stock. Each request has an error of every later kind."""
+"""The order of errors: fields, customer, invoice, items, lines, stock. Requests have errors of later kinds, too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_customer_comes_before_everything_that_is_stored(bought: tuple[Shop,
             "items-not-found",
             [("/0/item", "items-not-found"), ("/3/item", "items-not-found")],
         )
-        assert response.json()["not_found"] == [UNKNOWN, UNKNOWN + 1]
+        assert response.json()["items"] == [UNKNOWN, UNKNOWN + 1]
 
 
 def test_lines_come_before_the_stock(bought: tuple[Shop, int, int, int]) -> None:
