@@ -16,7 +16,8 @@ TOTAL_MAX: Final = 999_999_999_999_999
 """Maximum of a line and of a total, 9,999,999,999,999.99, in paise. A double has 15 digits: it returns each exactly."""
 
 # [0-9] and not \d, which matches the digits of every script.
-_TEXT: Final = re.compile(r"0*([0-9]+)(?:\.([0-9]{1,2}))?")
+# Possessive: a text of many zeros that is no price would otherwise take quadratic time.
+_TEXT: Final = re.compile(r"(?=[0-9])0*+([0-9]*+)(?:\.([0-9]{1,2}))?")
 _DIGITS_MAX: Final = 10
 """Digits before the point of the largest price; more are not converted, which would take quadratic time."""
 
