@@ -52,16 +52,22 @@ class Runtime:
 
     def submit(self, request: httpx.Request, invocation_id: str) -> Future[Response]:
         """Sends a request and returns a future; it has an `AssertionError` if the function raised."""
-        assert self._process.stdin is not None
-        response = self._pending[invocation_id] = Future()
         message = {
-            "id": invocation_id,
             "method": request.method,
             "target": request.url.raw_path.decode("ascii"),
             "headers": request.headers.multi_items(),
             "body": base64.b64encode(request.read()).decode("ascii"),
         }
-        self._process.stdin.write(json.dumps(message) + "\n")
+        return self._submit(invocation_id, message)
+
+    def tick(self, timer: str, *, past_due: bool = False) -> None:
+        """Runs a timer and waits. Raises `AssertionError` if it raised."""
+        self._submit(str(uuid.uuid4()), {"timer": timer, "past_due": past_due}).result(WAIT_SECONDS)
+
+    def _submit(self, invocation_id: str, message: dict[str, Any]) -> Future[Response]:
+        assert self._process.stdin is not None
+        response = self._pending[invocation_id] = Future()
+        self._process.stdin.write(json.dumps({"id": invocation_id, **message}) + "\n")
         self._process.stdin.flush()
         return response
 

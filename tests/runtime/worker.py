@@ -4,10 +4,10 @@ Runs in a separate environment with Python 3.13, `requirements.txt` and `azure-f
 `.venv` may be imported here. Requests are JSON lines on stdin, responses are JSON lines on stdout.
 
 On Azure, host and runtime exchange messages of classes that are generated from protobuf files. No package on PyPI has
-the current ones, so the messages here are stand-ins: no serialization, only the fields that an HTTP function needs,
-with the types that the generated classes enforce. Everything else raises, in the runtime or here, so a runtime that
-reads other fields fails the tests instead of passing by chance. What the host does with a request
-before and after the runtime (routes, query, chunked bodies) is implemented here too, after the host's public source
+the current ones, so the messages here are stand-ins: no serialization, only the fields that HTTP functions and
+timers need, with the types that the generated classes enforce. Everything else raises, in the runtime or here, so a
+runtime that reads other fields fails the tests instead of passing by chance. What the host does with a request before
+and after the runtime (routes, query, chunked bodies) is implemented here too, after the host's public source
 (GrpcMessageConversionExtensions.cs): for that part the tests show that two readings of it agree, and no more.
 """
 
@@ -59,7 +59,9 @@ def _one_of(group: str, *fields: str) -> dict[str, object]:
 
 _Exception = _message("RpcException", {str: "message stack_trace"})
 _Result = _message("StatusResult", {int: "status", _Exception: "exception"}, {"Failure": 0, "Success": 1})
-_TypedData = _message("TypedData", {object: "http", bytes: "bytes"}, _one_of("data", "http", "bytes"))
+_TypedData = _message(
+    "TypedData", {object: "http", bytes: "bytes", str: "json"}, _one_of("data", "http", "bytes", "json")
+)
 _Http = _message(
     "RpcHttp",
     {
@@ -154,12 +156,22 @@ class Function(NamedTuple):
     auth_level: str
 
 
+class Timer(NamedTuple):
+    """A timer as the runtime reported it."""
+
+    name: str
+    function_id: str
+    parameter: str
+    schedule: str
+
+
 class Host:
-    """The parts of Azure between a client and the runtime."""
+    """The parts of Azure between a client, or the clock, and the runtime."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
         self.functions: list[Function] = []
+        self.timers: dict[str, Timer] = {}
 
     async def start(self) -> dict[str, object]:
         """Makes the runtime index the app and load its functions; returns what it reported."""
@@ -175,8 +187,10 @@ class Host:
         host_json = json.loads((self.project / "host.json").read_text("utf-8"))
         prefix = host_json["extensions"]["http"]["routePrefix"].strip("/")
         self.headers = {name.lower(): value for name, value in host_json["extensions"]["http"]["customHeaders"].items()}
-        self.functions = sorted(_function(metadata, prefix) for metadata in indexed.function_metadata_results)
-        for function in self.functions:
+        found = [_function(metadata, prefix) for metadata in indexed.function_metadata_results]
+        self.functions = sorted(function for function in found if isinstance(function, Function))
+        self.timers = {timer.name: timer for timer in found if isinstance(timer, Timer)}
+        for function in found:
             load = _LoadRequest(function_id=function.function_id)
             await _call(runtime.function_load_request, "function_load_request", load)
         return {
@@ -184,6 +198,7 @@ class Host:
             "python": init.worker_metadata.runtime_version,
             "azure_functions": func.__version__,
             "functions": [function._asdict() for function in self.functions],
+            "timers": {timer.name: timer.schedule for timer in self.timers.values()},
         }
 
     async def respond(self, request: Mapping[str, Any]) -> dict[str, object]:
@@ -206,13 +221,26 @@ class Host:
             # Without a Content-Length the host passes no body on.
             body=_TypedData(bytes=body) if int(headers.get("content-length", 0)) > 0 else _TypedData(),
         )
+        response = await self._invoke(request["id"], function, _TypedData(http=data), headers)
+        return _read(response.return_value.http, request["method"], self.headers)
+
+    async def run(self, tick: Mapping[str, Any]) -> dict[str, object]:
+        """Runs a timer, with the JSON that the host makes of its TimerInfo (azure-webjobs-sdk-extensions: Timers)."""
+        status = {"Last": "2026-11-20T18:15:00+00:00", "Next": "2026-11-20T18:30:00+00:00"}
+        info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": tick["past_due"]}
+        response = await self._invoke(tick["id"], self.timers[tick["timer"]], _TypedData(json=json.dumps(info)), {})
+        if response.return_value is not None:
+            raise RuntimeFailureError("a timer returned a value")
+        return {"status": 200, "headers": {}, "body": ""}
+
+    async def _invoke(self, invocation_id: str, function: Function | Timer, data: Any, headers: dict[str, str]) -> Any:
         response = await _call(
             runtime.invocation_request,
             "invocation_request",
             _InvocationRequest(
-                invocation_id=request["id"],
+                invocation_id=invocation_id,
                 function_id=function.function_id,
-                input_data=[_ParameterBinding(name=function.parameter, data=_TypedData(http=data))],
+                input_data=[_ParameterBinding(name=function.parameter, data=data)],
                 trigger_metadata={},  # the capability RpcHttpTriggerMetadataRemoved
                 # The real host puts its own span there, in the caller's trace.
                 trace_context=_TraceContext(
@@ -223,9 +251,9 @@ class Host:
                 retry_context=_RetryContext(retry_count=0, max_retry_count=0),
             ),
         )
-        if response.invocation_id != request["id"] or response.output_data:
+        if response.invocation_id != invocation_id or response.output_data:
             raise RuntimeFailureError("the response belongs to another request, or has other outputs")
-        return _read(response.return_value.http, request["method"], self.headers)
+        return response
 
     def _find(self, method: str, path: str) -> tuple[Function | None, dict[str, str]]:
         decoded = unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE))  # a slash in a segment stays encoded
@@ -238,9 +266,11 @@ class Host:
         return None, {}
 
 
-def _function(metadata: Any, prefix: str) -> Function:
+def _function(metadata: Any, prefix: str) -> Function | Timer:
     bindings = [json.loads(binding) for binding in metadata.raw_bindings]
-    (trigger,) = [binding for binding in bindings if binding["type"] == "httpTrigger"]
+    (trigger,) = [binding for binding in bindings if binding["type"].endswith("Trigger")]
+    if trigger["type"] == "timerTrigger":
+        return Timer(metadata.name, metadata.function_id, trigger["name"], trigger["schedule"])
     route = "/".join(filter(None, (prefix, trigger.get("route", metadata.name).strip("/"))))
     if re.search(r"{\w*[^\w}]", route):
         raise NotImplementedError(f"{metadata.name} has a parameter with a constraint, a default or a star")
@@ -286,7 +316,7 @@ async def _serve(project: Path, output: TextIO) -> None:
 
     async def respond(request: dict[str, Any]) -> None:
         try:
-            response = await host.respond(request)
+            response = await (host.run(request) if "timer" in request else host.respond(request))
         except Exception:  # noqa: BLE001 - the sender of the request gets it
             response = {"failure": traceback.format_exc()}
         write({"id": request["id"], **response})
