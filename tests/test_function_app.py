@@ -59,6 +59,10 @@ def _ecgs(route: str, methods: tuple[str, ...] = GET) -> Served:
     return Served("ecgs", "api.ecgs.endpoints", f"ecgs{route}", methods, ANONYMOUS)
 
 
+def _invoices(route: str, methods: tuple[str, ...] = POST) -> Served:
+    return Served("invoices", "api.invoices.endpoints", f"api/{route}", methods)
+
+
 SERVED = {
     "create_user": Served("users", "api.users.endpoints", "create_user"),
     "delete_user": Served("users", "api.users.endpoints", "delete_user"),
@@ -85,6 +89,14 @@ SERVED = {
     "ecgs_insights": _ecgs("/{ecg_id}/insights"),
     "ecgs_plot": _ecgs("/{ecg_id}/plot.svg"),
     "ecgs_delete": _ecgs("/{ecg_id}", ("DELETE",)),
+    "invoices_items_list": _invoices("items", GET),
+    "invoices_items_create": _invoices("items"),
+    "invoices_items_change": _invoices("items/{item_id}", ("PATCH",)),
+    "invoices_customers_list": _invoices("customers", GET),
+    "invoices_customers_create": _invoices("customers"),
+    "invoices_purchase_add": _invoices("customer-purchase/{customer_id}"),
+    "invoices_purchase_change": _invoices("customer-purchase/{customer_id}", ("PUT",)),
+    "invoices_purchase_read": _invoices("customer-purchase/{customer_id}", GET),
     "openapi_json": Served("openapi", "api.http.openapi", "openapi.json", GET),
 }
 DOCS = {

@@ -149,7 +149,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in FILES.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
-    _edit(project / "api/__init__.py", '"ecgs")', '"ecgs", "notes")')
+    _edit(project / "api/__init__.py", '"invoices")', '"invoices", "notes")')
     _edit(project / "pyproject.toml", "(users) | (points)", "(users) | (points) | (notes)")
     _run(project, "-m", "persistence.migrations")  # heads.py and the T-SQL are generated
     return project

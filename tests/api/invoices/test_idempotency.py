@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.support.invoices import ASHA, KURTA, Shop, problem
 
-REUSED = (409, "idempotency-key-reused", [])
+REUSED: Final[tuple[int, str, list[Any]]] = (409, "idempotency-key-reused", [])
 
 
 def test_a_repeated_purchase_has_one_effect(shop: Shop) -> None:
