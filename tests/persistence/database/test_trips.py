@@ -14,6 +14,7 @@ from tests.support.account_calls import CALLS as ACCOUNT_CALLS
 from tests.support.account_calls import Prepare, replay, while_keys_expire
 from tests.support.counting_driver import Server
 from tests.support.ecg_calls import CALLS as ECG_CALLS
+from tests.support.invoice_calls import CALLS as INVOICE_CALLS
 from tests.support.seed import SEED_MANAGERS
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
@@ -115,6 +116,7 @@ CALLS: Final[dict[str, Prepare]] = {
     "`flushDB`": lambda api: lambda: api.post("flushDB"),
     **ACCOUNT_CALLS,
     **ECG_CALLS,
+    **INVOICE_CALLS,
 }
 DECLARED: Final = {
     "user_id": "uniqueidentifier", "manager_id": "uniqueidentifier", "new_manager_id": "uniqueidentifier",
@@ -141,6 +143,14 @@ DECLARED: Final = {
     "operation_response": "nvarchar(230)", "operation_ids": "nvarchar(max)", "row_offset": "bigint",
     "ecg_id": "uniqueidentifier", "of_ecg": "uniqueidentifier", "before_id": "bigint", "leads": "nvarchar(max)",
     "insights": "nvarchar(max)", "signals": "varbinary(max)",
+    "added": "nvarchar(max)", "address": "nvarchar(1000)", "changed": "nvarchar(max)", "customer_id": "bigint",
+    "customer_uid": "uniqueidentifier", "description": "nvarchar(1000)", "description_hash": "char(64)",
+    "expiry_date": "char(10)", "is_from_peer": "bit", "item_ids": "nvarchar(max)", "low_stock_threshold": "int",
+    "name": "nvarchar(400)", "new_description": "nvarchar(1000)", "new_description_hash": "char(64)",
+    "new_expiry_date": "char(10)", "new_low_stock_threshold": "int", "new_name": "nvarchar(400)",
+    "new_price": "bigint", "new_quantity": "bigint", "number": "bigint", "of_customer": "bigint",
+    "of_invoice": "bigint", "of_item": "bigint", "phone": "nvarchar(16)", "price": "bigint", "quantity": "bigint",
+    "removed": "nvarchar(max)", "taken": "nvarchar(max)",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
