@@ -103,10 +103,11 @@ _INSERT_LINES = insert(LINES).from_select(
         _ADDED.c.quantity,
     ).join_from(_ADDED, ITEMS, ITEMS.c.id == _ADDED.c.item_id),
 )
-_CHANGED = json_rows("changed", LINES.c.item_id, LINES.c.quantity)
+# The rows have the invoice, so that each is a seek: with a parameter for it SQLite joins every line to every row.
+_CHANGED = json_rows("changed", LINES.c.invoice_id, LINES.c.item_id, LINES.c.quantity)
 _UPDATE_LINES = lock_rows(
     update(LINES)
-    .where(LINES.c.invoice_id == _INVOICE, LINES.c.item_id == _CHANGED.c.item_id)
+    .where(LINES.c.invoice_id == _CHANGED.c.invoice_id, LINES.c.item_id == _CHANGED.c.item_id)
     .values(quantity=_CHANGED.c.quantity)
 )
 _DELETE_LINES = lock_rows(
@@ -128,7 +129,8 @@ def save_purchase(connection: Connection, purchase: Purchase, change: Change) ->
     if change.removed:
         connection.execute(_DELETE_LINES, {**of_invoice, "removed": _json(change.removed)})
     if change.changed:
-        connection.execute(_UPDATE_LINES, {**of_invoice, "changed": _json([*change.changed.items()])})
+        changed = [[invoice.id, item, quantity] for item, quantity in change.changed.items()]
+        connection.execute(_UPDATE_LINES, {"changed": _json(changed)})
     if change.added:
         added = [[line.item, line.position, line.quantity] for line in change.added]
         connection.execute(_INSERT_LINES, {**of_invoice, "added": _json(added)})

@@ -12,6 +12,7 @@ from sqlalchemy import table as table_clause
 from sqlmodel import SQLModel
 
 from persistence.database.clauses import json_rows
+from persistence.invoices.tables import COUNTERS, LOW_STOCK_LISTS
 from persistence.migrations.heads import HEADS
 from persistence.points import LEDGER
 from persistence.users import MANAGERS
@@ -45,4 +46,6 @@ def reset_database(connection: Connection) -> None:
         given = {name: value for name, value in manager.items() if value is not None}
         connection.execute(insert(MANAGERS), given)
     connection.execute(insert(LEDGER), {"id": 1, "total": 0})
+    connection.execute(insert(COUNTERS), {"id": 1, "last_number": 0})
+    connection.execute(insert(LOW_STOCK_LISTS), {"id": 1})
     connection.execute(insert(_VERSIONS), [{"version_num": head} for head in HEADS.values()])
