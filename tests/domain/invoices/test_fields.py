@@ -99,7 +99,8 @@ def test_quantities_are_whole_numbers_within_their_limits(parse: Parse, least: i
     assert (parse(least), parse(most)) == (least, most)
     for value in (least - 1, most + 1, 2**63, -(2**63) - 1):
         assert type(error_of(parse, value)) is OutOfRangeError
-    for wrong in (None, True, 1.0, 1.5, "1", [], {}, float("nan")):
+    wrong_types: list[Any] = [None, True, 1.0, 1.5, "1", [], {}, float("nan")]
+    for wrong in wrong_types:
         assert type(error_of(parse, wrong)) is WrongTypeError
 
 
@@ -132,8 +133,8 @@ def test_a_purchase_is_an_array_of_1_to_1000_entries() -> None:
     assert _parse(entries) == [(item, item) for item in range(1000, 0, -1)]
     for wrong in ([], [*entries, {"item": 1001, "quantity": 1}]):
         assert error_of(lambda value: fields.parse_entries(value, least=1), wrong).code == "entries-count"
-    for wrong in (None, {}, {"item": 1, "quantity": 1}, "[]", 1):
-        assert error_of(lambda value: fields.parse_entries(value, least=1), wrong).code == "wrong-type"
+    for no_array in (None, {}, {"item": 1, "quantity": 1}, "[]", 1):
+        assert error_of(lambda value: fields.parse_entries(value, least=1), no_array).code == "wrong-type"
 
 
 def test_all_bad_entries_are_named() -> None:

@@ -45,6 +45,7 @@ def test_a_price_has_at_most_two_decimal_places(price: object, paise: int) -> No
     assert type(parse_money(price)) is int
 
 
+NO_NUMBERS: list[Any] = [None, True, False, [], {}, [1], b"1", Decimal(1), 1j]
 NO_TEXTS = [
     "",
     ".",
@@ -69,7 +70,7 @@ NO_TEXTS = [
 @pytest.mark.parametrize(
     ("price", "error"),
     [
-        *((value, WrongTypeError) for value in (None, True, False, [], {}, [1], b"1", Decimal(1), 1j)),
+        *((value, WrongTypeError) for value in NO_NUMBERS),
         *((value, PriceInvalidError) for value in (0.001, 1.005, 1e-7, 5e-324, 0.1 + 0.2, 9_999_999_998.999)),
         *((value, PriceInvalidError) for value in NO_TEXTS),
         *((text, PriceInvalidError) for text in ("١٢", "१२", "１", "1.٢")),  # digits of other scripts
