@@ -20,7 +20,7 @@ from api.calculator.schemas import CalculatorSettings
 from api.points import PointsSettings
 from api.users.schemas import UsersSettings
 from persistence.database import connections
-from settings import SettingsError, load, number, switch, text
+from settings import SettingsError, load, number, parsed, switch, text
 from tests.api.http.toy import ToySettings
 from tests.support.serving import serving
 
@@ -36,6 +36,12 @@ APP = sorted(
 # ---- sections
 
 
+def _parse_hours(text: str) -> tuple[int, ...]:
+    if not re.fullmatch("[0-9]+-[0-9]+", text):
+        raise ValueError("two hours, such as 9-17")
+    return tuple(map(int, text.split("-")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """A section with a field of each kind, and one without a setting."""
@@ -44,12 +50,13 @@ class Section:
     places: int = number("SHOP_PLACES", default=3, least=1, most=9)
     title: str = text("SHOP_TITLE", default="Shop")
     key: str = text("SHOP_KEY", secret=True)
+    hours: tuple[int, ...] = parsed("SHOP_HOURS", default="9-17", parse=_parse_hours)
     fixed: str = "fixed"
 
 
 def test_an_unset_section_has_its_defaults(tmp_path: Path) -> None:
     assert load({}, tmp_path).section(Section) == Section()
-    assert Section() == Section(is_open=False, places=3, title="Shop", key="", fixed="fixed")
+    assert Section() == Section(is_open=False, places=3, title="Shop", key="", hours=(9, 17), fixed="fixed")
     assert load({}, tmp_path).section(UsersSettings) == UsersSettings(pan_holder_check=True)
     assert load({}, tmp_path).section(PointsSettings) == PointsSettings(allow_flush=False)
 
@@ -57,8 +64,8 @@ def test_an_unset_section_has_its_defaults(tmp_path: Path) -> None:
 def test_a_section_is_read_from_the_sources_of_all_settings(tmp_path: Path) -> None:
     (tmp_path / "local.settings.json").write_text('{"Values": {"SHOP_TITLE": "values", "SHOP_PLACES": 4}}', "utf-8")
     (tmp_path / ".env").write_text("SHOP_TITLE=dotenv\nSHOP_KEY=a${b}#c\n", "utf-8")
-    section = load({"SHOP_OPEN": " on ", "SHOP_TITLE": " "}, tmp_path).section(Section)
-    assert section == Section(is_open=True, places=4, title="dotenv", key="a${b}#c")
+    section = load({"SHOP_OPEN": " on ", "SHOP_TITLE": " ", "SHOP_HOURS": "8-20"}, tmp_path).section(Section)
+    assert section == Section(is_open=True, places=4, title="dotenv", key="a${b}#c", hours=(8, 20))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,7 @@ def test_a_section_is_read_from_the_sources_of_all_settings(tmp_path: Path) -> N
         (Section, {"SHOP_PLACES": "10"}, "SHOP_PLACES must be a whole number from 1 to 9, not '10'."),
         (UsersSettings, {"PAN_HOLDER_CHECK": "no"}, "PAN_HOLDER_CHECK must be on or off, not 'no'."),
         (PointsSettings, {"POINTS_ALLOW_FLUSH": "1"}, "POINTS_ALLOW_FLUSH must be on or off, not '1'."),
+        (Section, {"SHOP_HOURS": "Caf\udce9"}, "SHOP_HOURS must be two hours, such as 9-17, not 'Caf\\udce9'."),
         (Section, {"SHOP_TITLE": "Caf\udce9"}, "SHOP_TITLE is not text in UTF-8."),
         (CalculatorSettings, {"RANDOM_ORG_API_KEY": "key\udcff"}, "RANDOM_ORG_API_KEY is not text in UTF-8."),
         (ToySettings, {"TOY_NIGHTLY": "maybe"}, "TOY_NIGHTLY must be on or off, not 'maybe'."),
@@ -142,7 +150,7 @@ def names_in(path: Path) -> Iterator[str]:
     """The names of settings that a file reads or declares: constants in calls of `switch`, `values.get` and such."""
     for call in (node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)):
         match call.func:
-            case ast.Name(id="switch" | "number" | "fraction" | "text" | "_switch" | "_number"):
+            case ast.Name(id="switch" | "number" | "fraction" | "text" | "parsed" | "_switch" | "_number"):
                 pass
             case ast.Attribute(value=ast.Name(id="values" | "environment") | ast.Attribute(attr="environ"), attr="get"):
                 pass
