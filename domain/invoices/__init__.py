@@ -1,1 +1,1 @@
-"""The rules of the invoices service. Everything here is pure."""
+"""The rules of the invoices service."""

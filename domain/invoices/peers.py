@@ -1,0 +1,131 @@
+"""The rules of the other site: the names of a customer's keys in a message, and what follows a failed delivery.
+
+A message is a JSON object with the customer's global id and the mapped keys. Signatures belong to the edge, the queue
+to persistence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from domain.errors import InvalidError, WrongTypeError
+from domain.timestamps import shift_timestamp
+
+UID_KEY: Final = "id"
+"""The key of the global id in a message. It is never mapped: both sites recognise a repeated message by it."""
+
+PEER_KEYS: Final = ("name", "phone", "address")
+"""The keys of a customer that a message has, in our names."""
+
+FIRST_WAIT_SECONDS: Final = 10
+LONGEST_WAIT_SECONDS: Final = 3600
+KEPT_SECONDS: Final = 14 * 24 * 3600
+"""How long deliveries are attempted, from the time at which the customer was queued."""
+
+CLAIM_SECONDS: Final = 30
+"""After so many seconds the claim of a sender that was killed expires: longer than a delivery may take."""
+
+SKEW_SECONDS: Final = 300
+"""How far the time of a message may be from the time of this site, in both directions."""
+
+_FINAL_STATUSES: Final = frozenset({400, 409, 413, 422})
+"""The peer rejects the customer itself: another attempt would end like this one."""
+
+_UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+class CustomerUidInvalidError(InvalidError):
+    """The text is not a UUID with hyphens."""
+
+    code = "uuid-invalid"
+    detail = "This must be a UUID with hyphens."
+
+
+def parse_customer_uid(value: object) -> str:
+    """Returns a global id in lower case. Raises `WrongTypeError`, `CustomerUidInvalidError`."""
+    if not isinstance(value, str):
+        raise WrongTypeError("This must be a JSON string.")
+    if not _UID.fullmatch(value):
+        raise CustomerUidInvalidError
+    return value.lower()
+
+
+# ---- keys
+
+
+def parse_peer_fields(value: object) -> dict[str, str]:
+    """Returns the keys in a message by our keys. `value` is parsed JSON.
+
+    Raises `ValueError`, with a text that says what the setting permits, unless it is an object that maps exactly
+    `PEER_KEYS` to different texts other than `UID_KEY`.
+    """
+    if not isinstance(value, dict) or set(value) != set(PEER_KEYS):
+        raise ValueError(f"must be a JSON object with the keys {', '.join(PEER_KEYS)}")
+    names = [*value.values()]
+    if not all(isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable() for name in names):
+        raise ValueError("must map every key to a text of 1 to 100 printable characters")
+    if len({UID_KEY, *names}) != len(names) + 1:
+        raise ValueError(f"must map its keys to different texts, none of them {UID_KEY}")
+    return {key: value[key] for key in PEER_KEYS}
+
+
+def to_message(uid: str, customer: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Returns the message on a customer: its global id, and its mapped keys under their names in a message."""
+    return {UID_KEY: uid, **{name: customer[key] for key, name in fields.items()}}
+
+
+# ---- what follows a delivery
+
+
+class Attempt(NamedTuple):
+    """A delivery that was attempted. `status` is that of the response; None if there was none, and `error` says why.
+
+    `attempts` is the number of earlier attempts, `queued_at` the time since which the customer waits.
+    """
+
+    status: int | None
+    error: str
+    attempts: int
+    queued_at: str
+
+
+class Delivered(NamedTuple):
+    """The peer has the customer."""
+
+
+class Retry(NamedTuple):
+    """The delivery is attempted again at `at`."""
+
+    at: str
+    error: str
+
+
+class SetAside(NamedTuple):
+    """The delivery is not attempted again, unless an operator requeues it."""
+
+    reason: str
+
+
+def decide(attempt: Attempt, *, now: str) -> Delivered | Retry | SetAside:
+    """Returns what follows an attempt that ended at `now`: every failure that is not final backs off for 14 days."""
+    if attempt.status is not None and 200 <= attempt.status < 300:
+        return Delivered()
+    error = attempt.error if attempt.status is None else f"status {attempt.status}"
+    if attempt.status in _FINAL_STATUSES:
+        return SetAside(error)
+    if now >= shift_timestamp(attempt.queued_at, KEPT_SECONDS):
+        return SetAside(f"{error}, for 14 days")
+    return Retry(shift_timestamp(now, back_off(attempt.attempts)), error)
+
+
+def back_off(attempts: int) -> int:
+    """Returns the seconds to wait after a failed attempt: 10, 20, 40 … 3600. `attempts` is the number before it."""
+    # The exponent is bounded, because 14 days have hundreds of attempts.
+    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS << min(attempts, 9))
+
+
+def is_current(sent_at: int, now: int) -> bool:
+    """Returns whether a message that claims to be sent at `sent_at` is current; both are in seconds since 1970."""
+    return abs(now - sent_at) <= SKEW_SECONDS
