@@ -1,0 +1,131 @@
+"""What follows a delivery, and which keys a message has."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from domain.invoices.peers import (
+    KEPT_SECONDS,
+    PEER_KEYS,
+    Attempt,
+    CustomerUidInvalidError,
+    Delivered,
+    Retry,
+    SetAside,
+    back_off,
+    decide,
+    is_current,
+    parse_customer_uid,
+    parse_peer_fields,
+    to_message,
+)
+from domain.errors import WrongTypeError
+from domain.timestamps import shift_timestamp
+
+NOW = "2026-11-21T12:00:00.000000Z"
+UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+FIELDS = {"name": "customer_name", "phone": "mobile", "address": "addr"}
+
+
+def attempt(status: int | None, error: str = "", attempts: int = 0, waited: int = 0) -> Attempt:
+    """An attempt to deliver a customer that was queued so many seconds before NOW."""
+    return Attempt(status, error, attempts, shift_timestamp(NOW, -waited))
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_a_successful_response_delivers(status: int) -> None:
+    assert decide(attempt(status, waited=KEPT_SECONDS * 2), now=NOW) == Delivered()
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_a_customer_that_the_peer_rejects_is_set_aside_at_once(status: int) -> None:
+    assert decide(attempt(status), now=NOW) == SetAside(f"status {status}")
+
+
+@pytest.mark.parametrize("status", [199, 301, 302, 307, 401, 403, 404, 405, 408, 411, 429, 500, 502, 503, 504])
+def test_every_other_status_backs_off(status: int) -> None:
+    assert decide(attempt(status), now=NOW) == Retry("2026-11-21T12:00:10.000000Z", f"status {status}")
+
+
+def test_a_missing_response_backs_off_with_its_cause() -> None:
+    assert decide(attempt(None, "ConnectError", 2), now=NOW) == Retry("2026-11-21T12:00:40.000000Z", "ConnectError")
+
+
+def test_waits_double_from_ten_seconds_to_an_hour() -> None:
+    waits = [back_off(attempts) for attempts in range(12)]
+    assert waits == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]
+    assert back_off(10**9) == 3600
+
+
+def test_deliveries_are_attempted_for_14_days() -> None:
+    days = 14 * 24 * 3600
+    assert isinstance(decide(attempt(503, attempts=300, waited=days - 1), now=NOW), Retry)
+    assert decide(attempt(503, attempts=300, waited=days), now=NOW) == SetAside("status 503, for 14 days")
+    assert decide(attempt(None, "ReadTimeout", waited=days), now=NOW) == SetAside("ReadTimeout, for 14 days")
+
+
+def test_an_unreachable_peer_costs_about_350_attempts_in_14_days() -> None:
+    now, attempts = NOW, 0
+    while isinstance(outcome := decide(Attempt(503, "", attempts, NOW), now=now), Retry):
+        now, attempts = outcome.at, attempts + 1
+    waited = datetime.fromisoformat(now) - datetime.fromisoformat(NOW)
+    assert 14 * 86400 <= waited.total_seconds() < 14 * 86400 + 3600
+    assert 340 <= attempts <= 350
+
+
+def test_a_message_has_the_id_and_the_mapped_keys_alone() -> None:
+    customer = {"id": "7", "name": "A", "phone": "+911234567890", "address": "B", "customer_uid": UID, "attempts": "3"}
+    assert to_message(UID, customer, FIELDS) == {
+        "id": UID,
+        "customer_name": "A",
+        "mobile": "+911234567890",
+        "addr": "B",
+    }
+
+
+def test_the_order_of_the_setting_does_not_matter() -> None:
+    reversed_fields = dict(reversed(FIELDS.items()))
+    assert [*parse_peer_fields(reversed_fields).items()] == [*FIELDS.items()]
+    assert tuple(FIELDS) == PEER_KEYS
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ([], "with the keys name, phone, address"),
+        ("name", "with the keys name, phone, address"),
+        ({"name": "a", "phone": "b"}, "with the keys name, phone, address"),
+        ({**FIELDS, "email": "e"}, "with the keys name, phone, address"),
+        ({**FIELDS, "name": 1}, "1 to 100 printable"),
+        ({**FIELDS, "name": None}, "1 to 100 printable"),
+        ({**FIELDS, "name": ""}, "1 to 100 printable"),
+        ({**FIELDS, "name": "a\n"}, "1 to 100 printable"),
+        ({**FIELDS, "name": "a" * 101}, "1 to 100 printable"),
+        ({**FIELDS, "name": "\ud800"}, "1 to 100 printable"),
+        ({**FIELDS, "name": "addr"}, "different texts"),
+        ({**FIELDS, "name": "id"}, "none of them id"),
+    ],
+)
+def test_a_mapping_must_be_complete_and_reversible(value: object, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_peer_fields(value)
+
+
+def test_a_global_id_is_a_uuid_in_any_case() -> None:
+    assert parse_customer_uid(UID.upper()) == UID
+    for value in (1, None, [UID]):
+        with pytest.raises(WrongTypeError):
+            parse_customer_uid(value)
+    for text in ("", UID + "0", UID + "\n", UID.replace("-", ""), f"{{{UID}}}", "ü" + UID[1:], "K" + UID[1:]):
+        with pytest.raises(CustomerUidInvalidError):
+            parse_customer_uid(text)
+
+
+@pytest.mark.parametrize(
+    ("skew", "expected"), [(0, True), (300, True), (-300, True), (301, False), (-301, False), (-(10**9), False)]
+)
+def test_a_message_is_current_for_five_minutes_in_both_directions(skew: int, expected: bool) -> None:
+    now = 1_800_000_000
+    assert is_current(now + skew, now) is expected
