@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from domain.errors import WrongTypeError
 from domain.invoices.peers import (
     KEPT_SECONDS,
     PEER_KEYS,
@@ -21,7 +22,6 @@ from domain.invoices.peers import (
     parse_peer_fields,
     to_message,
 )
-from domain.errors import WrongTypeError
 from domain.timestamps import shift_timestamp
 
 NOW = "2026-11-21T12:00:00.000000Z"
