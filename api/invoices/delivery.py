@@ -1,4 +1,4 @@
-"""Delivers customers to the other site, from the outbox. peers.py has the settings and the signature.
+"""Delivers customers to the other site, from the outbox. peers.py has the signature.
 
 Each step on the database is a transaction of its own, and none is open while the other site is awaited: so the boundary
 of the timer has none. httpx is imported when the first customer is sent, because its import takes 70 ms.
@@ -21,7 +21,9 @@ from typing import Any, Final
 
 import orjson
 
-from api.invoices.peers import SIGNATURE_HEADER, TIME_HEADER, PeerSettings, sign
+from api.invoices.endpoints import service
+from api.invoices.peer_settings import PeerSettings
+from api.invoices.peers import SIGNATURE_HEADER, TIME_HEADER, sign
 from domain.invoices.peers import CLAIM_SECONDS, Attempt, Delivered, Retry, SetAside, decide, to_message
 from domain.timestamps import format_timestamp, shift_timestamp
 from persistence.database.connections import reading, transaction
@@ -45,7 +47,12 @@ Send = Callable[[bytes, Mapping[str, str]], tuple[int | None, str]]
 """Sends a body with headers. Returns the status of the response; None and the kind of the error without a response."""
 
 
-def deliver_due(settings: PeerSettings) -> None:
+@service.timer(
+    lambda settings: settings.outbox_schedule,
+    name="invoices_outbox",
+    enabled=lambda settings: bool(settings.peer_site_url),
+)
+def invoices_outbox(settings: PeerSettings) -> None:
     """Delivers what is due, the oldest first, for up to `TICK_SECONDS`.
 
     Ends earlier where another sender is at work, and after a delivery without a response: the next one would wait for

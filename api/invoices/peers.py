@@ -1,7 +1,4 @@
-"""The other site: its settings, the signature of its messages, and the endpoint that takes them.
-
-delivery.py sends what this site created. Both use the standard library's HMAC.
-"""
+"""What the other site sends: its signature, and the endpoint that takes its customers. delivery.py sends ours."""
 
 from __future__ import annotations
 
@@ -11,89 +8,34 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Final, Self, TypedDict
 
 import azure.functions as func
-import orjson
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from api.http.auth import Caller
 from api.http.problems import UnauthorizedError
-from api.http.requests import BODY_LIMIT, read_body
-from domain.errors import NotFoundError, RollbookError
-from domain.invoices.peers import PEER_KEYS, is_current, parse_peer_fields
-from settings import Settings, SettingsError, text
+from api.http.requests import BODY_LIMIT, Request, read_body
+from api.http.requests import field as described
+from api.http.responses import Response
+from api.invoices.endpoints import service
+from api.invoices.peer_settings import PeerSettings
+from domain.errors import NotFoundError, RollbookError, WrongTypeError
+from domain.invoices import fields
+from domain.invoices.errors import AddressInvalidError, NameInvalidError, PhoneInvalidError
+from domain.invoices.peers import CustomerUidInvalidError, is_current, parse_customer_uid
+from domain.invoices.purchases import NewCustomer
+from domain.timestamps import format_timestamp
+from persistence.database.connections import Connection
+from persistence.invoices.customers import has_customer, insert_customer
+from settings import Settings
 
 TIME_HEADER: Final = "X-Rollbook-Time"
 SIGNATURE_HEADER: Final = "X-Rollbook-Signature"
-DEFAULT_FIELDS: Final = orjson.dumps({key: key for key in PEER_KEYS}).decode()
-DEFAULT_SCHEDULE: Final = "*/10 * * * * *"
 
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")  # [0-9] and not \d, which matches the digits of every script
-_NCRONTAB: Final = re.compile(r"[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/-]+){5}")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-# ---- settings
-
-
-@dataclass(frozen=True)
-class PeerSettings:
-    """The settings of the other site."""
-
-    peer_site_url: str = text("PEER_SITE_URL")  # empty: nothing is queued and sent
-    peer_site_secret: str = text("PEER_SITE_SECRET", secret=True)  # empty: nothing is accepted
-    peer_fields_json: str = text("PEER_FIELDS", default=DEFAULT_FIELDS)
-    outbox_schedule: str = text("OUTBOX_SCHEDULE", default=DEFAULT_SCHEDULE)
-
-    @property
-    def has_peer(self) -> bool:
-        """Whether customers are queued for the other site."""
-        return bool(self.peer_site_url)
-
-    @property
-    def peer_fields(self) -> Mapping[str, str]:
-        """The keys in a message by our keys."""
-        return _read_fields(self.peer_fields_json)
-
-
-def check_peer_settings(settings: Settings) -> None:
-    """Raises `SettingsError` for a URL without a secret or in plain text, and for settings that cannot be read."""
-    section = settings.section(PeerSettings)
-    if section.peer_site_url:
-        if not section.peer_site_secret:
-            raise SettingsError("PEER_SITE_URL needs PEER_SITE_SECRET, the secret of both sites.")
-        if not _is_site(section.peer_site_url):
-            raise SettingsError(
-                "PEER_SITE_URL must be https://host, optionally with a port and a path; http:// only to loopback."
-            )
-    if not _NCRONTAB.fullmatch(section.outbox_schedule):
-        raise SettingsError("OUTBOX_SCHEDULE must have the six fields of NCRONTAB, such as */10 * * * * *.")
-    _read_fields(section.peer_fields_json)
-
-
-def _is_site(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return False
-    extra = parts.username is not None or parts.password is not None or "?" in url or "#" in url
-    return bool(parts.hostname) and parts.port != 0 and not extra
-
-
-@cache
-def _read_fields(content: str) -> Mapping[str, str]:
-    try:
-        return MappingProxyType(parse_peer_fields(orjson.loads(content)))
-    except orjson.JSONDecodeError:
-        raise SettingsError("PEER_FIELDS is not JSON.") from None
-    except ValueError as error:
-        raise SettingsError(f"PEER_FIELDS {error}.") from None
 
 
 # ---- signatures
@@ -162,3 +104,57 @@ class Signature:
 
 
 _PEER: Final = Caller("peer")
+
+
+# ---- customers of the other site
+
+
+class _Message(Request):
+    """A customer of the other site. Keys that are not mapped are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def message_model(settings: PeerSettings) -> type[Request]:
+    """Returns the request model of a message, whose keys the setting `PEER_FIELDS` names."""
+    names = settings.peer_fields
+    uid = described("The global id, the same on both sites", CustomerUidInvalidError, format="uuid")
+    name = described("The name, trimmed", WrongTypeError, NameInvalidError)
+    phone = described("The telephone number", WrongTypeError, PhoneInvalidError)
+    address = described("The address, trimmed", WrongTypeError, AddressInvalidError)
+    return create_model(
+        "PeerCustomer",
+        __base__=_Message,
+        __doc__=_Message.__doc__,
+        id=(Annotated[str, BeforeValidator(parse_customer_uid), uid], ...),
+        name=(Annotated[str, BeforeValidator(fields.parse_name), name], Field(alias=names.name)),
+        phone=(Annotated[str, BeforeValidator(fields.parse_phone), phone], Field(alias=names.phone)),
+        address=(Annotated[str, BeforeValidator(fields.parse_address), address], Field(alias=names.address)),
+    )
+
+
+class AcceptedCustomer(TypedDict):
+    """The global id of a customer that this site has."""
+
+    id: str
+
+
+@service.endpoint(
+    "invoices_peer_customers",
+    route="api/peer-customers",
+    auth=Signature(),
+    body=message_model,
+    writes=True,
+    idempotent=True,
+    returns={200: AcceptedCustomer},
+)
+def invoices_peer_customers(request: Any, connection: Connection) -> Response:
+    """Take a customer of the other site.
+
+    A customer that this site has already, its own included, is left as it is. None is sent back.
+    """
+    if not has_customer(connection, request.id):
+        customer = NewCustomer(request.name, request.phone, request.address)
+        now = format_timestamp(datetime.now(UTC))
+        insert_customer(connection, customer, uid=request.id, now=now, is_from_peer=True)
+    return Response(AcceptedCustomer(id=request.id))

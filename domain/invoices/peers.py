@@ -16,9 +16,6 @@ from domain.timestamps import shift_timestamp
 UID_KEY: Final = "id"
 """The key of the global id in a message. It is never mapped: both sites recognise a repeated message by it."""
 
-PEER_KEYS: Final = ("name", "phone", "address")
-"""The keys of a customer that a message has, in our names."""
-
 FIRST_WAIT_SECONDS: Final = 10
 LONGEST_WAIT_SECONDS: Final = 3600
 KEPT_SECONDS: Final = 14 * 24 * 3600
@@ -55,25 +52,37 @@ def parse_customer_uid(value: object) -> str:
 # ---- keys
 
 
-def parse_peer_fields(value: object) -> dict[str, str]:
-    """Returns the keys in a message by our keys. `value` is parsed JSON.
+class PeerFields(NamedTuple):
+    """The keys of a message, by our keys."""
 
-    Raises `ValueError`, with a text that says what the setting permits, unless it is an object that maps exactly
-    `PEER_KEYS` to different texts other than `UID_KEY`.
+    name: str
+    phone: str
+    address: str
+
+
+SAME_FIELDS: Final = PeerFields(*PeerFields._fields)
+"""Our own keys."""
+
+
+def parse_peer_fields(value: object) -> PeerFields:
+    """Returns the keys of a message. `value` is parsed JSON.
+
+    Raises `ValueError`, with a text that says what the value must be, unless it is an object that maps exactly the
+    fields of `PeerFields` to different texts other than `UID_KEY`.
     """
-    if not isinstance(value, dict) or set(value) != set(PEER_KEYS):
-        raise ValueError(f"must be a JSON object with the keys {', '.join(PEER_KEYS)}")
+    if not isinstance(value, dict) or set(value) != set(PeerFields._fields):
+        raise ValueError(f"a JSON object with the keys {', '.join(PeerFields._fields)}")
     names = [*value.values()]
     if not all(isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable() for name in names):
-        raise ValueError("must map every key to a text of 1 to 100 printable characters")
+        raise ValueError("a JSON object whose values are texts of 1 to 100 printable characters")
     if len({UID_KEY, *names}) != len(names) + 1:
-        raise ValueError(f"must map its keys to different texts, none of them {UID_KEY}")
-    return {key: value[key] for key in PEER_KEYS}
+        raise ValueError(f"a JSON object whose values differ, from each other and from {UID_KEY}")
+    return PeerFields(**value)
 
 
-def to_message(uid: str, customer: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
+def to_message(uid: str, customer: Mapping[str, object], fields: PeerFields) -> dict[str, object]:
     """Returns the message on a customer: its global id, and its mapped keys under their names in a message."""
-    return {UID_KEY: uid, **{name: customer[key] for key, name in fields.items()}}
+    return {UID_KEY: uid, **{name: customer[key] for key, name in fields._asdict().items()}}
 
 
 # ---- what follows a delivery

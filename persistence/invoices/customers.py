@@ -39,3 +39,11 @@ def insert_customer(
     """
     row = {**customer._asdict(), "customer_uid": uid, "is_from_peer": is_from_peer, "created_at": now}
     return Customer(connection.execute(_INSERT, row).scalar_one(), *customer)
+
+
+_FIND_UID = select(CUSTOMERS.c.id).where(CUSTOMERS.c.customer_uid == bindparam("uid"))
+
+
+def has_customer(connection: Connection, uid: str) -> bool:
+    """Returns whether a customer has this global id."""
+    return connection.execute(_FIND_UID, {"uid": uid}).one_or_none() is not None
