@@ -46,6 +46,7 @@ from domain.invoices.stock import Item, change_item
 from domain.timestamps import format_timestamp
 from persistence import invoices as store
 from persistence.database.connections import Connection
+from persistence.invoices import outbox
 
 E = TypeVar("E", Item, Customer)
 
@@ -157,10 +158,12 @@ def invoices_customers_list(query: CustomersQuery, settings: InvoicesSettings, c
     idempotent=True,
     returns={201: Returns(RegisteredCustomer, "The stored customer")},
 )
-def invoices_customers_create(request: CreateCustomer, connection: Connection) -> Response:
-    """Adds a customer."""
+def invoices_customers_create(request: CreateCustomer, settings: InvoicesSettings, connection: Connection) -> Response:
+    """Adds a customer, and queues it for the other site if there is one."""
     now = format_timestamp(datetime.now(UTC))
     customer = store.insert_customer(connection, request.customer, uid=str(uuid.uuid4()), now=now)
+    if settings.peer_site_url:
+        outbox.queue(connection, customer.id, now=now)
     return Response(customer_response(customer), 201)
 
 

@@ -34,7 +34,7 @@ class PeerSettings:
 
     peer_site_url: str = text("PEER_SITE_URL")  # empty: no customer is queued or sent
     peer_site_secret: str = text("PEER_SITE_SECRET", secret=True)  # empty: no customer is accepted
-    peer_fields: PeerFields = parsed("PEER_FIELDS", default=DEFAULT_FIELDS, parse=_read_fields)
+    peer_fields: PeerFields = parsed("PEER_FIELDS", default=DEFAULT_FIELDS, parse=_read_fields)  # noqa: RUF009 - a field
     outbox_schedule: str = parsed("OUTBOX_SCHEDULE", default="*/10 * * * * *", parse=parse_schedule)
 
     def __post_init__(self) -> None:

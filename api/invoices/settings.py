@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from api.invoices.low_stock_settings import LowStockSettings
+from api.invoices.peer_settings import PeerSettings
 from settings import number, text
 
 
-@dataclass(frozen=True)
-class InvoicesSettings:
-    """The settings of items, customers and purchases."""
+@dataclass(frozen=True, kw_only=True)
+class InvoicesSettings(LowStockSettings, PeerSettings):
+    """The settings of items, customers and purchases, and those of the list of low stock and of the other site."""
 
     list_rows_max: int = number("LIST_ROWS_MAX", default=0, least=0, most=999_999_999)  # 0: no maximum
     company_name: str = text("INVOICE_COMPANY_NAME", default="Virtual Company Ltd.")

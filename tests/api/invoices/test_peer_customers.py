@@ -99,7 +99,7 @@ def changed(header: str, change: Callable[[str], str | None]) -> dict[str, str]:
     ],
 )
 def test_any_other_signature_is_rejected(site: httpx.Client, headers: Callable[[], dict[str, str]]) -> None:
-    given = {name: value.encode("utf-8") for name, value in headers().items()}
+    given = [(name.encode(), value.encode()) for name, value in headers().items()]
     response = site.post(ROUTE, content=BODY, headers=given)
     assert (response.status_code, response.json()["type"]) == (401, "/problems/signature-invalid")
     assert response.headers["www-authenticate"] == "Rollbook-Signature"
