@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
     )
     show.add_argument("--all", action="store_true", help="queue every customer first that this site created")
     show.add_argument("--json", action="store_true", help="as a JSON array")
-    show.set_defaults(run=_list)
+    show.set_defaults(run=_list_outbox)
     again = commands.add_parser(
         "requeue",
         help="deliver customers to the other site now, set aside or not",
@@ -44,7 +44,7 @@ def _entry_id(text: str) -> int | None:
     return int(text)
 
 
-def _list(arguments: argparse.Namespace) -> None:
+def _list_outbox(arguments: argparse.Namespace) -> None:
     if arguments.all:
         run_with_retries(_queue_earlier)
     print_records(run_with_retries(_read), as_json=arguments.json)

@@ -1,6 +1,6 @@
-// The app and its resources, in one resource group. There are no passwords and no keys: the app authenticates
-// to storage, database and telemetry with its user-assigned identity. Checkov parses this file too, and its parser does
-// not support all of Bicep: no typed arrays, no multi-line loops.
+// The app and its resources, in one resource group. There are no passwords and no keys, only the secret of two sites: the
+// app authenticates to storage, database and telemetry with its user-assigned identity. Checkov parses this file too, and
+// its parser does not support all of Bicep: no typed arrays, no multi-line loops.
 
 @description('Region of every resource.')
 param location string
@@ -53,6 +53,13 @@ param lowStockSchedule string
 
 @description('E-mail address that gets alerts; empty for none.')
 param alertEmail string
+
+@description('The other site of the invoices service; empty for none.')
+param peerSiteUrl string
+
+@description('The secret of both sites; empty for none.')
+@secure()
+param peerSiteSecret string
 
 var databaseName = 'rollbook'
 var packageContainerName = 'packages'
@@ -496,13 +503,17 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           value: 'true'
         }
         {
-          name: 'TIME_ZONE'
-          value: timeZone
+          name: 'PEER_SITE_URL'
+          value: peerSiteUrl
         }
         {
-          // Each tick may start an instance, which reads the database: see docs/invoices.md.
-          name: 'LOW_STOCK_SCHEDULE'
-          value: lowStockSchedule
+          name: 'PEER_SITE_SECRET'
+          value: peerSiteSecret
+        }
+        {
+          // Each tick starts an instance and reads the database: see docs/invoices.md.
+          name: 'OUTBOX_SCHEDULE'
+          value: '0 */5 * * * *'
         }
         {
           name: 'POINTS_ALLOW_FLUSH'

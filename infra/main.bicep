@@ -64,8 +64,12 @@ param lowStockSchedule string = ''
 @description('E-mail address that gets alerts. Empty: alerts are visible in the portal only.')
 param alertEmail string = ''
 
-// A day of Asia/Kolkata begins at 18:30 UTC, all year.
-var lowStockTicks = timeZone == 'Asia/Kolkata' ? '0 30,45 18 * * *' : '0 */15 * * * *'
+@description('The other site of the invoices service: https://host. Then the database never pauses.')
+param peerSiteUrl string = ''
+
+@description('The secret of both sites, for signatures: 32 random bytes or more. Empty: no customer of another site is accepted.')
+@secure()
+param peerSiteSecret string = ''
 
 var tags = {
   'azd-env-name': environmentName
@@ -92,12 +96,15 @@ module app 'app.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     sqlMaxVCores: sqlMaxVCores
-    sqlAutoPauseDelay: sqlAutoPauseDelay
+    // The timer of the outbox reads the database more often than the delay.
+    sqlAutoPauseDelay: empty(peerSiteUrl) ? sqlAutoPauseDelay : -1
     corsOrigins: corsOrigins
     telemetrySampling: telemetrySampling
     timeZone: timeZone
     lowStockSchedule: empty(lowStockSchedule) ? lowStockTicks : lowStockSchedule
     alertEmail: alertEmail
+    peerSiteUrl: peerSiteUrl
+    peerSiteSecret: peerSiteSecret
   }
 }
 

@@ -49,6 +49,13 @@ def test_an_instance_gets_one_request_per_thread() -> None:
     assert "threads: threads" in MAIN
 
 
+def test_there_is_one_secret_and_it_is_a_secure_parameter() -> None:
+    secure = re.findall(r"@secure\(\)\nparam (\w+) string", MAIN + APP)
+    assert secure == ["peerSiteSecret"] * 2
+    assert [name for name, value in app_settings().items() if "peerSiteSecret" in value] == ["PEER_SITE_SECRET"]
+    assert "secret" not in "".join(re.findall(r"^output .*$", MAIN + APP, re.MULTILINE)).lower()
+
+
 def test_there_is_no_password_and_no_key() -> None:
     for word in (
         "listKeys",
@@ -58,7 +65,6 @@ def test_there_is_no_password_and_no_key() -> None:
         "administratorLoginPassword",
         "administratorLogin:",
         "getSecret",
-        "@secure",
         "PWD=",
         "InstrumentationKey",
         "StorageAccountConnectionString",
@@ -87,6 +93,12 @@ def test_the_database_is_serverless_and_pauses() -> None:
     assert "autoPauseDelay: sqlAutoPauseDelay" in APP
     assert "param sqlAutoPauseDelay int = 60" in MAIN
     assert "minCapacity: json('0.5')" in APP
+
+
+def test_with_another_site_the_database_does_not_pause_between_ticks() -> None:
+    assert modules(MAIN)["app"]["sqlAutoPauseDelay"] == "empty(peerSiteUrl) ? sqlAutoPauseDelay : -1"
+    assert app_settings()["OUTBOX_SCHEDULE"] == "'0 */5 * * * *'"
+    assert app_settings()["PEER_SITE_URL"] == "peerSiteUrl"
 
 
 def test_every_setting_is_one_of_the_app_or_of_the_platform() -> None:
@@ -144,8 +156,8 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
         "string(threads)": default("threads"),
         "services": default("services"),
         "telemetrySampling": default("telemetrySampling"),
-        "timeZone": default("timeZone"),
-        "lowStockSchedule": _low_stock_ticks()[default("timeZone")],
+        "peerSiteUrl": default("peerSiteUrl"),
+        "peerSiteSecret": default("peerSiteSecret"),
         "${sqlServer.name}": "sql-rollbook-x",
         "${environment().suffixes.sqlServerHostname}": ".database.windows.net",
         "${databaseName}": "rollbook",
