@@ -73,6 +73,7 @@ def peer_site() -> Iterator[PeerSite]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet per response: otherwise each waits for a delayed acknowledgement
 
         def do_POST(self) -> None:
             site.serve(self)
