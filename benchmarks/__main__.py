@@ -20,7 +20,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calculator, ecgs
+from benchmarks import calculator, ecgs, invoices
 from benchmarks.host import SECONDS, call, import_seconds, measure, row, serve
 
 MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 5)]
@@ -42,6 +42,7 @@ def main() -> None:
     _spends()
     calculator.measure_all()
     ecgs.measure_all()
+    invoices.measure_all()
 
 
 # ---- throughput

@@ -39,7 +39,7 @@ def import_seconds(folder: Path, services: str = SERVICES) -> float:
     """
     command = [sys.executable, "-X", "importtime", "-c", "import function_app"]
     report = subprocess.run(
-        command, cwd=PROJECT, env=_environment(folder, services), capture_output=True, text=True, check=True
+        command, cwd=PROJECT, env=environment(folder, services), capture_output=True, text=True, check=True
     ).stderr
     return int(re.findall(r"\| +(\d+) \| function_app$", report, re.MULTILINE)[0]) / 1e6
 
@@ -50,7 +50,7 @@ def serve(folder: Path, services: str = SERVICES) -> Iterator[tuple[int, subproc
     log = (folder / "log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "devhost"],
-        cwd=PROJECT, env=_environment(folder, services), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: E501, PLW1509 - no thread runs yet
+        cwd=PROJECT, env=environment(folder, services), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: E501, PLW1509 - no thread runs yet
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -65,7 +65,8 @@ def serve(folder: Path, services: str = SERVICES) -> Iterator[tuple[int, subproc
         log.close()
 
 
-def _environment(folder: Path, services: str) -> dict[str, str]:
+def environment(folder: Path, services: str) -> dict[str, str]:
+    """Returns the environment of a process whose database is `folder`/bench.db."""
     settings = {"DATABASE_URL": f"sqlite:///{folder}/bench.db", "SERVICES": services, "PORT": "0"}
     settings["SETTINGS_FOLDER"] = str(folder)  # without local.settings.json and .env
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
