@@ -85,7 +85,8 @@ def find_invoice(connection: Connection, customer_id: int) -> Invoice:
 # ---- save
 
 _TAKEN = json_rows("taken", ITEMS.c.id, ITEMS.c.quantity)
-_TAKE = lock_rows(update(ITEMS).where(ITEMS.c.id == _TAKEN.c.id).values(quantity=ITEMS.c.quantity - _TAKEN.c.quantity))
+# Each row of an update with json_rows is a seek of a whole key, for which SQL Server locks rows without a hint.
+_TAKE = update(ITEMS).where(ITEMS.c.id == _TAKEN.c.id).values(quantity=ITEMS.c.quantity - _TAKEN.c.quantity)
 _ONE = literal_column("1", BigInteger)
 _NEXT_NUMBER = update(COUNTERS).values(last_number=COUNTERS.c.last_number + _ONE).returning(COUNTERS.c.last_number)
 _INSERT_INVOICE = insert(INVOICES).returning(INVOICES.c.id)
@@ -105,7 +106,7 @@ _INSERT_LINES = insert(LINES).from_select(
 )
 # The rows have the invoice, so that each is a seek: with a parameter for it SQLite joins every line to every row.
 _CHANGED = json_rows("changed", LINES.c.invoice_id, LINES.c.item_id, LINES.c.quantity)
-_UPDATE_LINES = lock_rows(
+_UPDATE_LINES = (
     update(LINES)
     .where(LINES.c.invoice_id == _CHANGED.c.invoice_id, LINES.c.item_id == _CHANGED.c.item_id)
     .values(quantity=_CHANGED.c.quantity)
