@@ -103,16 +103,17 @@ def put(customer_id: int, *entries: tuple[int, int]) -> Invoice:
     return purchase(plan_update, customer_id, entries)
 
 
-def stock() -> dict[int, int]:
-    """Returns the quantity in stock by item."""
-    return {item.id: item.quantity for item in read(store.list_items)}
+def stock(after: int = 0) -> dict[int, int]:
+    """Returns the quantity in stock by item, of the items after an id."""
+    return {item.id: item.quantity for item in read(store.list_items, after, 1_000_000)}
 
 
-def on_invoices() -> dict[int, int]:
-    """Returns the quantity on all invoices by item."""
+def on_invoices(after: int = 0) -> dict[int, int]:
+    """Returns the quantity on all invoices by item, of the items after an id."""
     found: Counter[int] = Counter()
+    query = select(LINES.c.item_id, LINES.c.quantity).where(LINES.c.item_id > after)
     with reading() as connection:
-        for item, quantity in connection.execute(select(LINES.c.item_id, LINES.c.quantity)):
+        for item, quantity in connection.execute(query):
             found[item] += quantity
     return found
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event
 
 from persistence import invoices as store
 from persistence.database import retries
+from persistence.migrations.scripts import SQL
 from tests.persistence.invoices.conftest import (
     change,
     new_customer,
@@ -127,6 +128,26 @@ def test_a_read_locks_nothing(executed: Any) -> None:
     read(store.list_items)
     read(store.list_customers)
     assert "WITH" not in "".join(text for text, _ in executed)
+
+
+# ---- permissions
+
+
+def test_the_app_may_do_what_it_does_and_remove_no_item_customer_or_invoice(executed: Any) -> None:
+    script = (SQL / "invoices" / "permissions.sql").read_text("utf-8")
+    granted: dict[str, set[str]] = {}
+    for verbs, table in re.findall(r"GRANT ([A-Z, ]+?)(?: \(quantity\))? ON dbo\.invoices_(\w+) TO", script):
+        granted.setdefault(table, set()).update(verbs.split(", "))
+    items, ann = new_items(3), new_customer().id
+    change(items[0], price=1)
+    post(ann, (items[0], 1), (items[1], 1))
+    put(ann, (items[0], 0), (items[1], 2), (items[2], 1))
+    new_item()
+    done = {(verb, table) for verb, table, _ in _targets(executed)}
+    assert len(done) == 11
+    assert {verb for verb, table in done if verb not in granted[table]} == set()
+    assert [table for table, verbs in granted.items() if "DELETE" in verbs] == ["lines", "outbox"]
+    assert "UPDATE" not in granted["customers"] | granted["invoices"]
 
 
 # ---- lost races: SQLite has one writer, so its own connection makes the change of the other transaction
