@@ -80,7 +80,7 @@ def render_pdf(document: InvoiceDocument) -> bytes:
 @cache
 def _compiler() -> tuple[Compiler, Fonts]:
     """Returns the compiler of template.typ and its fonts."""
-    import typst  # noqa: PLC0415 - 34 MB and 20 ms, which only a PDF should take
+    import typst  # noqa: PLC0415 - 84 MB and 20 ms, which only a PDF should take
 
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[_FOLDER / "fonts"])
     return typst.Compiler(_FOLDER / "template.typ", root=_FOLDER, font_paths=fonts), fonts

@@ -8,7 +8,7 @@ import pytest
 import api.invoices.pdf
 from api.invoices.pdf import render_pdf
 from domain.invoices.amounts import format_amount
-from tests.support.invoices import WORDS, document, item, items
+from tests.support.invoice_documents import WORDS, document, item, items
 from tests.support.pdf import Run, lines, read_pages
 
 FOLDER = Path(api.invoices.pdf.__file__).parent

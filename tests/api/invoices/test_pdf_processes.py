@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from api.invoices.pdf import render_pdf
-from tests.support.invoices import WORDS, document, item, items
+from tests.support.invoice_documents import WORDS, document, item, items
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
 def _printed(program: str, **environment: str) -> list[str]:
     """Returns what a program prints in a new process."""
-    program = f"from tests.support.invoices import *\nfrom api.invoices.pdf import render_pdf\n{program}"
+    program = f"from tests.support.invoice_documents import *\nfrom api.invoices.pdf import render_pdf\n{program}"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=PROJECT,
