@@ -70,8 +70,7 @@ def render_pdf(document: InvoiceDocument) -> bytes:
     inputs = {"document": json.dumps(_data(document), ensure_ascii=False).translate(_PRINTED)}
     with _LOCK:
         compiler, fonts = _compiler()
-        # timestamp=0, because the clock is its default.
-        pdf = compiler.compile(format="pdf", sys_inputs=inputs, timestamp=0)
+        pdf = compiler.compile(format="pdf", sys_inputs=inputs)
         if len(document.lines) > _LINES_KEPT:
             _empty_cache(fonts)
     return cast("bytes", pdf)
