@@ -83,4 +83,5 @@ CALLS: Final[dict[str, Prepare]] = {
     "`PUT customer-purchase`, a removed line and a new one": _call("PUT", _PURCHASE, body=_entries(0, 1)),
     "`PUT customer-purchase` without a change": _call("PUT", _PURCHASE, body=_entries(1)),
     "`GET customer-purchase`": _call("GET", _PURCHASE),
+    "`GET low-stock-items`": _call("GET", "low-stock-items/"),
 }
