@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.http.responses import Response, Returns
 from api.invoices.endpoints import service
 from api.invoices.low_stock_settings import LowStockSettings
-from domain.invoices.low_stock import EMPTY_LIST, due_day, last_day_or_first
+from domain.invoices.low_stock import EMPTY_LIST, due_day, last_day_or_first, local_day
 from domain.timestamps import format_timestamp
 from persistence.database.connections import Connection, reading
 from persistence.invoices import low_stock as store
@@ -16,17 +16,28 @@ from persistence.invoices import low_stock as store
 TEXT: Final = "text/plain"
 
 
-def find_due_day(settings: LowStockSettings) -> date | None:
-    """Returns the day whose list is due at this tick, or None.
+class Work(NamedTuple):
+    """What a tick has to store: the list of a day, or that nothing before the end of this day is missed."""
 
-    Only the first tick of a process reads the database: later ones do not wake a paused one.
+    day: date
+    is_due: bool
+
+
+def find_work(settings: LowStockSettings) -> Work | None:
+    """Returns what there is to do at this tick, or None.
+
+    Only the first tick of a process reads the database: later ones do not wake a paused one. The first tick of all
+    stores its day, so that a later process knows that the next day was missed, whenever its own first tick is.
     """
-    last_list, now = settings.last_list, datetime.now(UTC)
-    if last_list.day is None:
+    last_list, now, stored = settings.last_list, datetime.now(UTC), settings.last_list.day
+    if stored is None:
         with reading() as connection:
             stored = store.find_list_day(connection)
         last_list.day = last_day_or_first(now, settings.time_zone, stored)
-    return due_day(now, settings.time_zone, last_list.day)
+    day = due_day(now, settings.time_zone, last_list.day)
+    if day is not None:
+        return Work(day, is_due=True)
+    return Work(local_day(now, settings.time_zone), is_due=False) if stored is None else None
 
 
 def remember_day(settings: LowStockSettings, result: date) -> None:
@@ -37,18 +48,21 @@ def remember_day(settings: LowStockSettings, result: date) -> None:
 @service.timer(
     lambda settings: settings.low_stock_schedule,
     name="invoices_low_stock_list",
-    before=find_due_day,
+    before=find_work,
     writes=True,
     after=remember_day,
 )
-def invoices_low_stock_list(prepared: date, settings: LowStockSettings, connection: Connection) -> date:
+def invoices_low_stock_list(prepared: Work, settings: LowStockSettings, connection: Connection) -> date:
     """Makes the list of a day, unless another process has made it. Returns the day of the last list."""
     now = datetime.now(UTC)
     stored = store.lock_list_day(connection)
     if stored is not None and due_day(now, settings.time_zone, stored) is None:
         return stored
-    store.make_list(connection, prepared, settings.low_stock_expiry_days, now=format_timestamp(now))
-    return prepared
+    if prepared.is_due:
+        store.make_list(connection, prepared.day, settings.low_stock_expiry_days, now=format_timestamp(now))
+    else:
+        store.save_first_day(connection, prepared.day)
+    return prepared.day
 
 
 @service.endpoint(

@@ -29,7 +29,7 @@ _LOCK_DAY: Final = for_update(_FIND_DAY, LOW_STOCK_LISTS)
 
 
 def find_list_day(connection: Connection) -> date | None:
-    """Returns the day of the last list; None before the first one."""
+    """Returns the day of the last list, or the one that `save_first_day` stored; None before both."""
     return _read_day(connection, _FIND_DAY)
 
 
@@ -50,6 +50,14 @@ def find_list(connection: Connection) -> str | None:
     """Returns the text of the last list; None before the first one."""
     content: str | None = connection.execute(_FIND_LIST).scalar_one()
     return content
+
+
+_SAVE_DAY: Final = update(LOW_STOCK_LISTS).values(day=bindparam("first_day", type_=CHAR(10)))
+
+
+def save_first_day(connection: Connection, day: date) -> None:
+    """Stores the day on which the database begins to have lists: the next day has the first one."""
+    connection.execute(_SAVE_DAY, {"first_day": day.isoformat()})
 
 
 _SAVE_LIST: Final = update(LOW_STOCK_LISTS)

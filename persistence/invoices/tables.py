@@ -99,7 +99,8 @@ LOW_STOCK_LISTS: Final = Table(
     Column("content", Unicode),
     CheckConstraint("id = 1", name="ck_invoices_low_stock_lists_one_row"),
 )
-"""The last list of low stock: one row, which the schema creates; all of it is NULL before the first list."""
+"""The last list of low stock: one row, which the schema creates. Before the first list `content` is NULL, and `day` is
+that of the first tick of the timer, or NULL."""
 
 OUTBOX: Final = Table(
     "invoices_outbox",

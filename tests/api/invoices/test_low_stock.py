@@ -43,13 +43,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def stored() -> tuple[Any, ...]:
-    """The day, the time and the text of the last list."""
+    """The day, the time and the text of the last list. Before it, the day is that of the first tick."""
     with connections.reading() as connection:
         columns = (LOW_STOCK_LISTS.c.day, LOW_STOCK_LISTS.c.made_at, LOW_STOCK_LISTS.c.content)
         return tuple(connection.execute(select(*columns)).one())
 
 
-NONE = (None, None, None)
+NONE = (None, None)
+"""The time and the text before the first list."""
 
 
 # ---- what is on it
@@ -110,7 +111,7 @@ def test_the_first_tick_of_a_local_day_makes_the_list(start: Callable[..., Proce
     process = start()
     for tick in ("2026-11-20T06:30", "2026-11-20T18:15", "2026-11-20T18:29:59"):
         process.tick(tick)
-        assert stored() == NONE
+        assert stored()[1:] == NONE
     process.tick("2026-11-20T18:30:02")
     made = stored()
     assert made[:2] == ("2026-11-21", "2026-11-20T18:30:02.000000Z")
@@ -153,19 +154,42 @@ def test_a_missed_midnight_is_made_up_for_by_a_new_process(start: Callable[..., 
     assert stored()[:2] == ("2026-11-20", "2026-11-20T09:07:00.000000Z")
 
 
-def test_a_database_that_never_had_a_list_has_missed_nothing(start: Callable[..., Process]) -> None:
-    for tick in ("2026-11-20T05:00", "2026-11-20T18:15", "2026-11-20T19:05"):
+def test_a_database_that_never_had_a_list_has_missed_nothing(
+    start: Callable[..., Process], client: httpx.Client
+) -> None:
+    add_item("low", 0)
+    for tick in ("2026-11-20T05:00", "2026-11-20T05:15", "2026-11-20T18:15"):
         start().tick(tick, past_due=True)
-        assert stored() == NONE
-    start().tick("2026-11-21T18:45")  # the tick after midnight, by a process without memory
-    assert stored()[0] == "2026-11-22"
-
-
-def test_a_process_that_saw_no_list_makes_up_for_the_next_midnight(start: Callable[..., Process]) -> None:
-    process = start()
-    process.tick("2026-11-20T05:00")
-    process.tick("2026-11-20T23:00", past_due=True)
+        assert stored() == ("2026-11-20", *NONE)
+        assert client.get("/api/low-stock-items/").text == HEADER
+    start().tick("2026-11-20T18:45")  # the tick after midnight
     assert stored()[0] == "2026-11-21"
+    assert client.get("/api/low-stock-items/").text == HEADER + "1,low,0,,low stock\n"
+
+
+@pytest.mark.parametrize("tick", ["2026-11-20T18:30", "2026-11-20T18:45"])
+def test_the_first_tick_of_all_makes_the_list_at_midnight(start: Callable[..., Process], tick: str) -> None:
+    start().tick(tick)
+    assert stored()[:2] == ("2026-11-21", f"{tick}:00.000000Z")
+
+
+def test_only_the_first_tick_of_a_database_stores_its_day(
+    start: Callable[..., Process], count_statements: Callable[[], int]
+) -> None:
+    counts = []
+    for process in (start(), start()):
+        for tick in ("05:00", "05:15"):
+            process.tick(f"2026-11-20T{tick}")
+            counts.append(count_statements())
+    assert counts == [3, 0, 1, 0]  # read, lock, save; read
+
+
+def test_a_daily_schedule_at_another_time_makes_every_list(start: Callable[..., Process]) -> None:
+    days = []
+    for day in range(20, 24):  # each tick has a process of its own
+        start().tick(f"2026-11-{day}T00:30")  # 06:00 in India
+        days.append(stored()[0] if stored()[1] else None)
+    assert days == [None, "2026-11-21", "2026-11-22", "2026-11-23"]
 
 
 def test_a_list_that_failed_is_made_at_the_next_tick(
@@ -184,7 +208,7 @@ def test_a_list_that_failed_is_made_at_the_next_tick(
             process.tick("2026-11-20T18:30")
     finally:
         event.remove(Engine, "before_cursor_execute", fail)
-    assert stored() == NONE
+    assert stored() == ("2026-11-20", *NONE)
     process.tick("2026-11-20T20:00")
     assert stored()[0] == "2026-11-21"
 

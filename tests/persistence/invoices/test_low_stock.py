@@ -11,7 +11,7 @@ import pytest
 
 from api.invoices import low_stock
 from persistence.database import connections
-from persistence.invoices.low_stock import find_list, make_list
+from persistence.invoices.low_stock import find_list, make_list, save_first_day
 from persistence.invoices.tables import ITEMS
 from tests.support.counting_driver import URL, Server, counting_driver
 from tests.support.low_stock import HEADER, Clock, Process
@@ -48,7 +48,9 @@ def test_a_tick_sends_nothing_unless_it_is_the_first_of_a_day(server: Server, pr
 
 
 def test_a_new_process_reads_one_statement_and_locks_nothing(server: Server, process: Process) -> None:
-    process.tick("2026-11-20T06:30")
+    with connections.transaction() as connection:
+        save_first_day(connection, date(2026, 11, 20))
+    server.sent_by(lambda: process.tick("2026-11-20T06:30"))
     (execution,) = server.executions
     assert "UPDLOCK" not in execution.text
     assert not [request for request in server.requests if request.kind in ("begin", "commit")]
@@ -72,7 +74,8 @@ def test_a_list_of_20_000_items_is_two_statements(server: Server) -> None:
 
 
 def test_parameters_are_declared_by_their_columns(server: Server, process: Process) -> None:
-    server.sent_by(lambda: process.tick("2026-11-20T18:30"))
+    process.tick("2026-11-20T18:15")
+    process.tick("2026-11-20T18:30")
     declared = {
         pair for execution in server.executions for pair in zip(execution.names, execution.declared, strict=True)
     }
@@ -80,6 +83,7 @@ def test_parameters_are_declared_by_their_columns(server: Server, process: Proce
         ("threshold", "bigint"),
         ("last_expiry", "char(10)"),
         ("day", "char(10)"),
+        ("first_day", "char(10)"),
         ("made_at", "datetime2(6)"),
         ("content", "nvarchar(max)"),
     }
