@@ -25,7 +25,7 @@ from api.invoices.peer_settings import PeerSettings
 from domain.errors import NotFoundError, RollbookError, WrongTypeError
 from domain.invoices import fields
 from domain.invoices.errors import AddressInvalidError, NameInvalidError, PhoneInvalidError
-from domain.invoices.peers import CustomerUidInvalidError, is_current, parse_customer_uid
+from domain.invoices.peers import UuidInvalidError, is_current, parse_customer_uid
 from domain.invoices.purchases import NewCustomer
 from domain.timestamps import format_timestamp
 from persistence.database.connections import Connection
@@ -118,7 +118,7 @@ class _Message(Request):
 def message_model(settings: PeerSettings) -> type[Request]:
     """Returns the request model of a message, whose keys the setting `PEER_FIELDS` names."""
     names = settings.peer_fields
-    uid = described("The global id, the same on both sites", CustomerUidInvalidError, format="uuid")
+    uid = described("The global id, the same on both sites", UuidInvalidError, format="uuid")
     name = described("The name, trimmed", WrongTypeError, NameInvalidError)
     phone = described("The telephone number", WrongTypeError, PhoneInvalidError)
     address = described("The address, trimmed", WrongTypeError, AddressInvalidError)

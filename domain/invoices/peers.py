@@ -33,7 +33,7 @@ _FINAL_STATUSES: Final = frozenset({400, 409, 413, 422})
 _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
-class CustomerUidInvalidError(InvalidError):
+class UuidInvalidError(InvalidError):
     """The text is not a UUID with hyphens."""
 
     code = "uuid-invalid"
@@ -41,11 +41,11 @@ class CustomerUidInvalidError(InvalidError):
 
 
 def parse_customer_uid(value: object) -> str:
-    """Returns a global id in lower case. Raises `WrongTypeError`, `CustomerUidInvalidError`."""
+    """Returns a global id in lower case. Raises `WrongTypeError`, `UuidInvalidError`."""
     if not isinstance(value, str):
         raise WrongTypeError("This must be a JSON string.")
     if not _UID.fullmatch(value):
-        raise CustomerUidInvalidError
+        raise UuidInvalidError
     return value.lower()
 
 

@@ -11,11 +11,11 @@ from domain.invoices.peers import (
     KEPT_SECONDS,
     SAME_FIELDS,
     Attempt,
-    CustomerUidInvalidError,
     Delivered,
     PeerFields,
     Retry,
     SetAside,
+    UuidInvalidError,
     back_off,
     decide,
     is_current,
@@ -120,7 +120,7 @@ def test_a_global_id_is_a_uuid_in_any_case() -> None:
         with pytest.raises(WrongTypeError):
             parse_customer_uid(value)
     for text in ("", UID + "0", UID + "\n", UID.replace("-", ""), f"{{{UID}}}", "ü" + UID[1:], "K" + UID[1:]):
-        with pytest.raises(CustomerUidInvalidError):
+        with pytest.raises(UuidInvalidError):
             parse_customer_uid(text)
 
 
