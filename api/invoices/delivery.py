@@ -60,7 +60,7 @@ def invoices_outbox(settings: PeerSettings) -> None:
     """
     stop_at = time.monotonic() + TICK_SECONDS
     entry = _find_next()
-    if entry is None or entry.is_claimed:
+    if entry is None:
         return
     outcomes: Counter[str] = Counter()
     with _sender(f"{settings.peer_site_url.rstrip('/')}/{ROUTE}") as send:
@@ -73,7 +73,7 @@ def invoices_outbox(settings: PeerSettings) -> None:
 def _deliver(entry: Entry, settings: PeerSettings, send: Send, outcomes: Counter[str]) -> bool:
     """Delivers an entry unless another sender has it. Returns whether to go on."""
     claim = str(uuid.uuid4())
-    if entry.is_claimed or not run_with_retries(partial(_claim, entry, claim)):
+    if not run_with_retries(partial(_claim, entry, claim)):
         return False
     status, error = _send_customer(entry, settings, send)
     outcome = decide(Attempt(status, error, entry.attempts, entry.first_queued_at), now=_now())

@@ -22,7 +22,7 @@ _ZERO: Final = literal_column("0", OUTBOX.c.attempts.type)
 
 
 class Entry(NamedTuple):
-    """A customer to deliver. `is_claimed`: another sender works on it."""
+    """A customer to deliver."""
 
     id: int
     customer_uid: str
@@ -31,7 +31,6 @@ class Entry(NamedTuple):
     address: str
     attempts: int
     first_queued_at: str
-    is_claimed: bool
 
 
 # ---- queue
@@ -85,7 +84,6 @@ _NEXT = limit_rows(
         CUSTOMERS.c.address,
         OUTBOX.c.attempts,
         OUTBOX.c.first_queued_at,
-        OUTBOX.c.claimed_until,
     )
     .join_from(OUTBOX, CUSTOMERS)
     .where(_WAITS, OUTBOX.c.next_attempt_at <= _NOW)
@@ -120,10 +118,7 @@ _RELEASE = lock_rows(
 def find_next(connection: Connection, *, now: str) -> Entry | None:
     """Returns the oldest entry that is due, also if another sender has claimed it; None if nothing is due."""
     row = connection.execute(_NEXT, {"now": now, "row_limit": 1}).one_or_none()
-    if row is None:
-        return None
-    *values, claimed_until = row
-    return Entry._make((*values, claimed_until is not None and claimed_until > now))
+    return None if row is None else Entry._make(row)
 
 
 def claim(connection: Connection, entry_id: int, own_claim: str, *, now: str, until: str) -> bool:

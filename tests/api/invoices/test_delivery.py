@@ -200,7 +200,7 @@ def test_a_response_that_is_cut_after_its_status_counts(tick: Tick, peer: PeerSi
 
 def test_a_response_without_end_is_not_read(tick: Tick, peer: PeerSite) -> None:
     def flood(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000\r\n\r\n")
         try:
             while True:
                 handler.wfile.write(b"x" * 65536)
