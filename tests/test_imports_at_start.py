@@ -58,7 +58,5 @@ def test_the_page_imports_no_web_framework(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["typst", "httpx"])
 def test_what_single_calls_need_is_not_imported_at_the_start(tmp_path: Path, package: str) -> None:
-    assert (
-        imported(tmp_path, package, SERVICES="invoices", PEER_SITE_URL="http://127.0.0.1", PEER_SITE_SECRET="s")
-        == set()
-    )
+    peer = {"PEER_SITE_URL": "http://127.0.0.1", "PEER_SITE_SECRET": "s"}
+    assert imported(tmp_path, package, SERVICES="invoices", **peer) == set()
