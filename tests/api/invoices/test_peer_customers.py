@@ -181,6 +181,19 @@ def test_ones_own_customer_coming_back_changes_nothing(site: httpx.Client) -> No
     assert len(queued) == 1
 
 
+def test_a_repeated_creation_is_queued_once(site: httpx.Client) -> None:
+    for _ in range(2):
+        assert site.post("/api/customers", json=CUSTOMER, headers={"Idempotency-Key": "one"}).status_code == 201
+    assert len(entries()) == 1
+
+
+@pytest.mark.usefixtures("app_database")
+def test_without_another_site_nothing_is_queued(tmp_path: Path) -> None:
+    with serving_service(service, tmp_path, PEER_SITE_SECRET=SECRET) as client:
+        assert client.post("/api/customers", json=CUSTOMER).status_code == 201
+    assert entries() == []
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
