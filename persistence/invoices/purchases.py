@@ -119,7 +119,7 @@ _DELETE_LINES = lock_rows(
 def save_purchase(connection: Connection, purchase: Purchase, change: Change) -> Invoice:
     """Stores the change of a purchase and returns the invoice. The first one of a customer takes the next number.
 
-    Costs at most five statements, and none for a change of nothing. Raises `CustomerNotFoundError`.
+    Costs at most four statements, and none for a change of nothing. Raises `CustomerNotFoundError`.
     """
     if purchase.customer is None:
         raise CustomerNotFoundError
