@@ -17,7 +17,12 @@ import httpx
 
 from tests.support.programs import PROJECT, WAIT_SECONDS, environment, killing_if_stuck
 
-SETTINGS: Final = {"SERVICES": "users,points,ecgs", "POINTS_ALLOW_FLUSH": "on", "API_DOCS": "off", "HEALTH_CHECK": "on"}
+SETTINGS: Final = {
+    "SERVICES": "users,points,ecgs,invoices",
+    "POINTS_ALLOW_FLUSH": "on",
+    "API_DOCS": "off",
+    "HEALTH_CHECK": "on",
+}
 THREADS: Final = 4
 
 
