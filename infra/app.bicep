@@ -503,6 +503,15 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           value: 'true'
         }
         {
+          name: 'TIME_ZONE'
+          value: timeZone
+        }
+        {
+          // Each tick may start an instance, which reads the database: see docs/invoices.md.
+          name: 'LOW_STOCK_SCHEDULE'
+          value: lowStockSchedule
+        }
+        {
           name: 'PEER_SITE_URL'
           value: peerSiteUrl
         }

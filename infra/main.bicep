@@ -71,6 +71,9 @@ param peerSiteUrl string = ''
 @secure()
 param peerSiteSecret string = ''
 
+// A day of Asia/Kolkata begins at 18:30 UTC, all year.
+var lowStockTicks = timeZone == 'Asia/Kolkata' ? '0 30,45 18 * * *' : '0 */15 * * * *'
+
 var tags = {
   'azd-env-name': environmentName
 }

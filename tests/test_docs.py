@@ -136,7 +136,7 @@ def _settings() -> set[str]:
         tree = ast.parse(path.read_text("utf-8"))
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         declarations = [
-            call for call in calls if getattr(call.func, "id", "") in ("switch", "number", "fraction", "text")
+            call for call in calls if getattr(call.func, "id", "") in ("switch", "number", "fraction", "text", "parsed")
         ]
         for node in [tree] if path.name == "settings.py" else declarations:
             strings = [str(child.value) for child in ast.walk(node) if isinstance(child, ast.Constant)]

@@ -174,13 +174,13 @@ _purchase_endpoint = partial(
     route="api/customer-purchase/{customer_id}",
     path=CustomerPath,
     writes=True,
-    idempotent=True,
 )
 
 
 @_purchase_endpoint(
     "invoices_purchase_add",
     body=NewLines,
+    idempotent=True,
     returns={201: Returns(CustomerInvoice, "The whole invoice, with the new lines")},
     errors=[
         errors.EntriesCountError,
@@ -222,9 +222,7 @@ def _document(invoice: Invoice, settings: InvoicesSettings) -> InvoiceDocument:
         format_invoice_number(invoice.number),
         *invoice.customer[1:],
         [DocumentLine(line.name, line.description, line.unit_price, line.quantity) for line in invoice.lines],
-        Company(
-            settings.company_name, settings.company_phone, settings.company_email, settings.company_address
-        ),
+        Company(settings.company_name, settings.company_phone, settings.company_email, settings.company_address),
         settings.currency,
     )
 

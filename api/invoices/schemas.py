@@ -196,9 +196,7 @@ class CreateItem(Request):
     def item(self) -> NewItem:
         """The item, with its default name."""
         name = self.name or default_name(self.description)
-        return NewItem(
-            name, self.description, self.price, self.quantity, self.expiry_date, self.low_stock_threshold
-        )
+        return NewItem(name, self.description, self.price, self.quantity, self.expiry_date, self.low_stock_threshold)
 
 
 class ChangeItem(Request):
@@ -283,16 +281,12 @@ _COUNT: Final = Field(min_length=1, max_length=fields.ENTRIES_MAX)
 
 NewLines = Annotated[
     list[fields.Entry],
-    PlainValidator(
-        partial(fields.parse_entries, least=1), json_schema_input_type=Annotated[list[NewLine], _COUNT]
-    ),
+    PlainValidator(partial(fields.parse_entries, least=1), json_schema_input_type=Annotated[list[NewLine], _COUNT]),
 ]
 """The body of `POST /api/customer-purchase/{customer_id}`."""
 
 ChangedLines = Annotated[
     list[fields.Entry],
-    PlainValidator(
-        partial(fields.parse_entries, least=0), json_schema_input_type=Annotated[list[ChangedLine], _COUNT]
-    ),
+    PlainValidator(partial(fields.parse_entries, least=0), json_schema_input_type=Annotated[list[ChangedLine], _COUNT]),
 ]
 """The body of `PUT /api/customer-purchase/{customer_id}`."""

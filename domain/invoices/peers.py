@@ -36,7 +36,7 @@ _UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNO
 class UuidInvalidError(InvalidError):
     """The text is not a UUID with hyphens."""
 
-    code = "uuid-invalid"
+    code = "customer-id-invalid"
     detail = "This must be a UUID with hyphens."
 
 

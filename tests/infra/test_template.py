@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import settings
-from api.invoices.schemas import InvoicesSettings
+from api.invoices.settings import InvoicesSettings
 from domain.invoices.low_stock import day_schedule
 from tests.infra.template import (
     ALERT,
@@ -156,6 +156,8 @@ def test_the_app_starts_with_the_settings_of_the_template(tmp_path: Path) -> Non
         "string(threads)": default("threads"),
         "services": default("services"),
         "telemetrySampling": default("telemetrySampling"),
+        "timeZone": default("timeZone"),
+        "lowStockSchedule": _low_stock_ticks()[default("timeZone")],
         "peerSiteUrl": default("peerSiteUrl"),
         "peerSiteSecret": default("peerSiteSecret"),
         "${sqlServer.name}": "sql-rollbook-x",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.invoices import service
-from api.invoices.schemas import InvoicesSettings
+from api.invoices.settings import InvoicesSettings
 from settings import SettingsError, load
 
 

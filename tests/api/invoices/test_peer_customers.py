@@ -199,7 +199,7 @@ def test_without_another_site_nothing_is_queued(tmp_path: Path) -> None:
     [
         ({"id": ...}, ("/id", "missing-key")),
         ({"id": 7}, ("/id", "wrong-type")),
-        ({"id": "7"}, ("/id", "uuid-invalid")),
+        ({"id": "7"}, ("/id", "customer-id-invalid")),
         ({"name": ...}, ("/name", "missing-key")),
         ({"name": " "}, ("/name", "name-invalid")),
         ({"name": "a" * 201}, ("/name", "name-invalid")),

@@ -47,7 +47,11 @@ def test_an_item_on_the_invoice_is_an_error(shop: Shop) -> None:
     customer = shop.customer()
     shop.buy(customer, (second, 1), (third, 1))
     response = shop.buy(customer, (third, 1), (first, 1), (second, 1))
-    assert problem(response) == (409, "item-on-invoice", [("/0/item", "item-on-invoice"), ("/2/item", "item-on-invoice")])
+    assert problem(response) == (
+        409,
+        "item-on-invoice",
+        [("/0/item", "item-on-invoice"), ("/2/item", "item-on-invoice")],
+    )
     assert shop.lines(customer) == [(second, 1), (third, 1)]
     assert shop.stock() == {first: 10, second: 9, third: 9}
 
@@ -145,7 +149,12 @@ def test_lines_keep_what_the_item_was_when_it_was_added(shop: Shop) -> None:
     shop.buy(customer, (item, 1))
     shop.call("PATCH", f"items/{item}", {"name": "Shirt", "description": "Linen", "price": 1})
     (line,) = shop.put(customer, (item, 2)).json()["lines"]
-    assert (line["name"], line["description"], line["unit_price"], line["price"]) == ("Kurta", "Cotton kurta", 550, 1100)
+    assert (line["name"], line["description"], line["unit_price"], line["price"]) == (
+        "Kurta",
+        "Cotton kurta",
+        550,
+        1100,
+    )
     shop.put(customer, (item, 0))
     (line,) = shop.put(customer, (item, 2)).json()["lines"]
     assert (line["name"], line["description"], line["unit_price"], line["price"]) == ("Shirt", "Linen", 1, 2)
