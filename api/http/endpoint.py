@@ -89,9 +89,11 @@ def timer_function(declared: Timer) -> Callable[..., None]:
         given = {"tick": tick, "settings": declared.settings}
         if declared.before:
             given["prepared"] = run_with_retries(_work(declared.before, given, writes=False))
-        if given.get("prepared", tick) is not None:
-            given["result"] = run_with_retries(_work(declared.handler, given, writes=declared.writes))
-            _call(declared.after or (lambda: None), given)
+            if given["prepared"] is None:
+                return Response(b"")
+        given["result"] = run_with_retries(_work(declared.handler, given, writes=declared.writes))
+        if declared.after:
+            _call(declared.after, given)
         return Response(b"")
 
     def invoke(timer: func.TimerRequest, context: func.Context) -> None:

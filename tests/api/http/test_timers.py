@@ -12,7 +12,7 @@ import pytest
 
 import settings
 from api.http.endpoint import TimerFailedError, timer_function
-from api.http.service import Service
+from api.http.service import Service, parameters
 from persistence.database import connections
 from tests.api.http import toy
 from tests.api.http.toy import journal
@@ -103,6 +103,16 @@ def test_no_step_follows_a_transaction_that_failed(table: None) -> None:
     with pytest.raises(TimerFailedError):
         run(service)
     assert not seen
+
+
+def test_a_tick_leaves_nothing_in_memory() -> None:
+    service = Service("toy")
+    service.timer("0 0 3 * * *", name="tick")(lambda: None)
+    run(service)
+    known = parameters.cache_info().currsize
+    for _ in range(3):
+        run(service)
+    assert parameters.cache_info().currsize == known
 
 
 def test_steps_of_timers_take_only_what_there_is() -> None:
