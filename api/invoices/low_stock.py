@@ -27,17 +27,18 @@ def find_work(settings: LowStockSettings) -> Work | None:
     """Returns what there is to do at this tick, or None.
 
     Only the first tick of a process reads the database: later ones do not wake a paused one. The first tick of all
-    stores its day, so that a later process knows that the next day was missed, whenever its own first tick is.
+    stores its day, so that a later process knows that the next day was missed, whenever its own first tick is. Until
+    that day is committed it is not remembered.
     """
     last_list, now, stored = settings.last_list, datetime.now(UTC), settings.last_list.day
     if stored is None:
         with reading() as connection:
             stored = store.find_list_day(connection)
-        last_list.day = last_day_or_first(now, settings.time_zone, stored)
-    day = due_day(now, settings.time_zone, last_list.day)
-    if day is not None:
-        return Work(day, is_due=True)
-    return Work(local_day(now, settings.time_zone), is_due=False) if stored is None else None
+    day = due_day(now, settings.time_zone, stored)
+    if day is None and stored is None:
+        return Work(local_day(now, settings.time_zone), is_due=False)
+    last_list.day = last_day_or_first(now, settings.time_zone, stored)
+    return None if day is None else Work(day, is_due=True)
 
 
 def remember_day(settings: LowStockSettings, result: date) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,9 @@ def test_a_daily_schedule_at_another_time_makes_every_list(start: Callable[..., 
     assert days == [None, "2026-11-21", "2026-11-22", "2026-11-23"]
 
 
-def test_a_list_that_failed_is_made_at_the_next_tick(
-    start: Callable[..., Process], database_file: Path, count_statements: Callable[[], int]
-) -> None:
-    process = start()
-    process.tick("2026-11-20T18:15")
+@contextmanager
+def failing_updates() -> Iterator[None]:
+    """Every UPDATE fails."""
 
     def fail(*arguments: Any) -> None:
         if arguments[2].startswith("UPDATE"):
@@ -204,13 +203,36 @@ def test_a_list_that_failed_is_made_at_the_next_tick(
 
     event.listen(Engine, "before_cursor_execute", fail)
     try:
-        with pytest.raises(TimerFailedError):
-            process.tick("2026-11-20T18:30")
+        yield
     finally:
         event.remove(Engine, "before_cursor_execute", fail)
+
+
+def test_a_list_that_failed_is_made_at_the_next_tick(start: Callable[..., Process]) -> None:
+    process = start()
+    process.tick("2026-11-20T18:15")
+    with failing_updates(), pytest.raises(TimerFailedError):
+        process.tick("2026-11-20T18:30")
     assert stored() == ("2026-11-20", *NONE)
     process.tick("2026-11-20T20:00")
     assert stored()[0] == "2026-11-21"
+
+
+def test_a_first_day_that_failed_is_stored_at_the_next_tick(start: Callable[..., Process]) -> None:
+    process = start()
+    with failing_updates(), pytest.raises(TimerFailedError):
+        process.tick("2026-11-20T05:00")
+    assert stored() == (None, *NONE)
+    process.tick("2026-11-20T05:15")
+    assert stored() == ("2026-11-20", *NONE)
+
+
+def test_a_first_list_that_failed_is_made_at_the_next_tick(start: Callable[..., Process]) -> None:
+    process = start()
+    with failing_updates(), pytest.raises(TimerFailedError):
+        process.tick("2026-11-20T18:30")
+    process.tick("2026-11-20T20:00")
+    assert stored()[:2] == ("2026-11-21", "2026-11-20T20:00:00.000000Z")
 
 
 def test_processes_at_once_make_one_list(start: Callable[..., Process], statements: list[str]) -> None:
