@@ -38,6 +38,7 @@ ITEMS: Final = Table(
     Column("expiry_date", CHAR(10)),
     Column("low_stock_threshold", Integer),
     CheckConstraint("quantity >= 0", name="ck_invoices_items_quantity"),
+    sqlite_autoincrement=True,
 )
 """The stock. `description_hash` is SHA-256: an index of 500 characters does not fit SQL Server."""
 Index("ux_invoices_items_description_hash", ITEMS.c.description_hash, unique=True)
@@ -52,6 +53,7 @@ CUSTOMERS: Final = Table(
     Column("address", Unicode(1000), nullable=False),
     Column("is_from_peer", Boolean, nullable=False),
     Column("created_at", UtcText, nullable=False),
+    sqlite_autoincrement=True,
 )
 """Customers. `customer_uid` is the same on both sites; `is_from_peer` marks those that the other site sent."""
 Index("ux_invoices_customers_customer_uid", CUSTOMERS.c.customer_uid, unique=True)

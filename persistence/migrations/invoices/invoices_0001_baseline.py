@@ -38,6 +38,7 @@ def _create_items() -> None:
         sa.Column("low_stock_threshold", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.CheckConstraint("quantity >= 0", name="ck_invoices_items_quantity"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ux_invoices_items_description_hash", "invoices_items", ["description_hash"], unique=True)
 
@@ -53,6 +54,7 @@ def _create_customers() -> None:
         sa.Column("is_from_peer", sa.Boolean(), nullable=False),
         sa.Column("created_at", UtcText, nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ux_invoices_customers_customer_uid", "invoices_customers", ["customer_uid"], unique=True)
 

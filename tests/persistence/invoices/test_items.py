@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from domain.invoices.errors import DescriptionTakenError, InsufficientStockError
 from domain.invoices.purchases import Customer, NewCustomer
@@ -14,7 +14,7 @@ from domain.invoices.stock import Item
 from persistence import invoices as store
 from persistence.database.connections import transaction
 from persistence.database.errors import LostRaceError
-from persistence.invoices.tables import CUSTOMERS
+from persistence.invoices.tables import CUSTOMERS, ITEMS
 from tests.persistence.invoices.conftest import NOW, change, new_customer, new_item, read, stock, write
 from tests.support.threads import at_once
 
@@ -33,6 +33,15 @@ def test_items_are_listed_by_id_with_all_their_fields() -> None:
     assert read(store.list_items) == items
     assert items[0] == Item(items[0].id, "Kurta", "कुर्ता", 0, 0, None, None)
     assert items[0].id < items[1].id < items[2].id
+
+
+def test_the_id_of_a_deleted_item_or_customer_is_not_given_again() -> None:
+    item, ann = new_item(), new_customer()
+    for table, row in ((ITEMS, item), (CUSTOMERS, ann)):
+        with transaction() as connection:
+            connection.execute(delete(table).where(table.c.id == row.id))
+    assert new_item().id > item.id
+    assert new_customer().id > ann.id
 
 
 def test_pages_of_items_have_every_item_once() -> None:
