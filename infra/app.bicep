@@ -48,7 +48,7 @@ param telemetrySampling string
 @description('Time zone of the days of the invoices service, in the IANA database.')
 param timeZone string
 
-@description('When the list of low stock is looked after, as NCRONTAB in UTC.')
+@description('When the timer of low stock runs, as NCRONTAB in UTC.')
 param lowStockSchedule string
 
 @description('E-mail address that gets alerts; empty for none.')

@@ -125,7 +125,7 @@ def _low_stock_ticks() -> dict[str, str]:
     return {found[1]: found[2], "": found[3]}
 
 
-def test_the_list_of_low_stock_is_looked_after_when_days_begin() -> None:
+def test_the_timer_of_low_stock_runs_when_days_begin() -> None:
     zone = default("timeZone")
     assert InvoicesSettings.time_zone.key == zone
     now = datetime(2026, 11, 21, tzinfo=UTC)
