@@ -149,7 +149,7 @@ class AcceptedCustomer(TypedDict):
     returns={200: AcceptedCustomer},
 )
 def invoices_peer_customers(request: Any, connection: Connection) -> Response:
-    """Take a customer of the other site.
+    """Takes a customer of the other site.
 
     A customer that this site has already, its own included, is left as it is. None is sent back.
     """
