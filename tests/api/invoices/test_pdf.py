@@ -1,3 +1,5 @@
+"""An invoice as PDF: its layout, its text in the order of the letters, its fonts, long words."""
+
 from __future__ import annotations
 
 import re
