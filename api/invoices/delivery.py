@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -152,24 +152,31 @@ def _send(
     import httpx  # noqa: PLC0415 - see above
 
     try:
-        # httpx limits each read, not their sum (encode/httpx#1450): asyncio does.
-        return runner.run(asyncio.wait_for(_post(client, url, body, headers), DEADLINE_SECONDS)), ""
+        return runner.run(_post(client, url, body, headers)), ""
     # OSError includes TimeoutError; UnicodeError is a host name that IDNA rejects.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         return None, type(error).__name__
 
 
 async def _post(client: Any, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Returns the status of the response, whose body is read, up to a limit, only to keep the connection."""
+    """Returns the status of the response, whose body is read, up to limits, only to keep the connection."""
     import httpx  # noqa: PLC0415 - see above
 
-    async with client.stream("POST", url, content=body, headers=headers) as response:
-        with suppress(httpx.HTTPError):
+    status = 0
+    try:
+        # httpx limits each read, not their sum (encode/httpx#1450): asyncio does.
+        async with (
+            asyncio.timeout(DEADLINE_SECONDS),
+            client.stream("POST", url, content=body, headers=headers) as response,
+        ):
+            status = response.status_code
             async for _ in response.aiter_raw():
                 if response.num_bytes_downloaded > _DRAINED_BYTES:
                     break
-        status: int = response.status_code
-        return status
+    except (httpx.HTTPError, TimeoutError):
+        if not status:
+            raise
+    return status
 
 
 @functools.cache

@@ -198,6 +198,25 @@ def test_a_response_that_is_cut_after_its_status_counts(tick: Tick, peer: PeerSi
     assert entries() == []
 
 
+def test_a_response_that_stalls_after_its_status_counts(
+    tick: Tick, peer: PeerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def stall(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        handler.wfile.flush()
+        released.wait(30)
+        handler.close_connection = True
+
+    monkeypatch.setattr(delivery, "DEADLINE_SECONDS", 0.5)
+    peer.respond = stall
+    queue("Asha")
+    tick()
+    released.set()
+    assert entries() == []
+
+
 def test_a_response_without_end_is_not_read(tick: Tick, peer: PeerSite) -> None:
     def flood(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000\r\n\r\n")
