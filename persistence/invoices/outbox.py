@@ -87,7 +87,7 @@ _NEXT = limit_rows(
     )
     .join_from(OUTBOX, CUSTOMERS)
     .where(_WAITS, OUTBOX.c.next_attempt_at <= _NOW)
-    .order_by(OUTBOX.c.next_attempt_at, OUTBOX.c.id)
+    .order_by(OUTBOX.c.first_queued_at, OUTBOX.c.id)  # after an outage a new entry does not overtake those that waited
 )
 _CLAIM = lock_rows(
     update(OUTBOX)

@@ -53,6 +53,16 @@ def test_the_oldest_is_first_and_ties_go_in_the_order_of_queueing() -> None:
     assert entries() == []
 
 
+def test_an_entry_that_failed_is_not_overtaken_when_it_is_due() -> None:
+    new_customer("failed", queued_at=later(-9))
+    entry = next_entry()
+    assert entry is not None
+    change(outbox.release, entry.id, claim(entry.id), next_at=later(60), error="down")
+    new_customer("new", queued_at=later(30))
+    at_40, at_60 = next_entry(later(40)), next_entry(later(60))
+    assert (at_40 and at_40.name, at_60 and at_60.name) == ("new", "failed")
+
+
 def test_nothing_is_due_before_its_time() -> None:
     new_customer("Asha", queued_at=later(1))
     assert next_entry() is None
@@ -154,7 +164,7 @@ def test_the_next_entry_is_read_by_the_index(
     plans: Callable[[Callable[[], Any]], list[str]], count_statements: Callable[[], int]
 ) -> None:
     new_customer("Asha")
-    assert plans(next_entry) == [DUE, CUSTOMER]
+    assert plans(next_entry) == [DUE, CUSTOMER, "USE TEMP B-TREE FOR ORDER BY"]
     count_statements()
     assert next_entry(later(-1)) is None
     assert count_statements() == 1
