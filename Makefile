@@ -31,7 +31,7 @@ run: export MALLOC_MMAP_THRESHOLD_ ?= 1048576
 run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
 	@exec $(BIN)/python -m devhost
 
-check: $(VENV)/installed  ## format, lint, types, imports, domain and API tests: under a minute
+check: $(VENV)/installed  ## format, lint, types, imports, domain and API tests
 	$(STATIC)
 	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/tools tests/test_*.py
 

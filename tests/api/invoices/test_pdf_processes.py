@@ -31,6 +31,7 @@ def _printed(program: str, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_the_bytes_are_the_same_in_every_process() -> None:
     words = " ".join(WORDS.values())
     here = hashlib.sha256(render_pdf(document([item(words), *items(60)], name=words))).hexdigest()
