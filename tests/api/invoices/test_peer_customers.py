@@ -24,11 +24,17 @@ ROUTE = "/api/peer-customers"
 CUSTOMER = {"name": "Asha Rao", "phone": "9876543210", "address": "1 Street"}
 
 
-@pytest.fixture
-def site(app_database: None, tmp_path: Path) -> Iterator[httpx.Client]:
-    """A client of a site that has another one."""
-    with serving_service(service, tmp_path, PEER_SITE_SECRET=SECRET, PEER_SITE_URL="https://other.example") as client:
+@pytest.fixture(scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder, url = tmp_path_factory.mktemp("site"), "https://other.example"
+    with serving_service(service, folder, PEER_SITE_SECRET=SECRET, PEER_SITE_URL=url) as client:
         yield client
+
+
+@pytest.fixture
+def site(app_database: None, _site: httpx.Client) -> httpx.Client:
+    """A client of a site that has another one, with a separate database."""
+    return _site
 
 
 def send(site: httpx.Client, content: Any, **headers: str) -> httpx.Response:
