@@ -11,7 +11,6 @@ import functools
 import logging
 import re
 import secrets
-import ssl
 import string
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from api.http.client import tls_context
 from persistence.database.errors import UnavailableError
 
 ALPHABET: Final = string.ascii_uppercase + string.ascii_lowercase + string.digits
@@ -31,7 +31,6 @@ RESPONSE_LIMIT: Final = 64 * 1024
 """Maximum size of a response in bytes; one with a string of 32 characters has about 250."""
 
 logger = logging.getLogger("rollbook")
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line per request
 
 
 class RandomSourceUnavailableError(UnavailableError):
@@ -110,7 +109,7 @@ async def _send(url: str, content: bytes) -> bytes:
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
     received = b""
     async with (
-        httpx.AsyncClient(verify=_tls(), timeout=DEADLINE_SECONDS, follow_redirects=False) as client,
+        httpx.AsyncClient(verify=tls_context(), timeout=DEADLINE_SECONDS, follow_redirects=False) as client,
         client.stream("POST", url, content=content, headers=headers) as response,
     ):
         if response.status_code != httpx.codes.OK:
@@ -120,14 +119,6 @@ async def _send(url: str, content: bytes) -> bytes:
             if len(received) > RESPONSE_LIMIT:
                 raise _UnusableError("the response is too large")
     return received
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Returns the context of all calls: reading the certificate authorities takes longer than a handshake."""
-    import httpx  # noqa: PLC0415 - see above
-
-    return httpx.create_ssl_context()
 
 
 def _parse(content: bytes, call_id: str, length: int) -> str:

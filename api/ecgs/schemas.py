@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Final, NamedTuple, TypedDict, get_type_hints
 
-import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 
 from api.ecgs.plot import PaperScale
+from api.http.cursors import decode_cursor, encode_cursor
 from api.http.requests import OPTIONAL, Request, RequestInvalidError, field
 from domain import ecgs as domain
 from domain.errors import InvalidError, OutOfRangeError, Violation
+from domain.uuids import UUID
 from persistence.ecgs import LeadSummary
 
 PAGE_LIMIT_MAX: Final = 100
@@ -23,7 +23,6 @@ PAGE_LIMIT: Final = 20
 FROM_MAX: Final = 1_000_000_000
 """Maximum of `from` in seconds; no signal is as long."""
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # [0-9] and not \d, which matches the digits of every script.
 _WHOLE: Final = re.compile(r"0*([0-9]{1,3})")
 _DECIMAL: Final = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?")
@@ -40,7 +39,7 @@ class CursorInvalidError(InvalidError):
 
 
 def _parse_ecg_id(value: str) -> str:
-    if not _UUID.fullmatch(value):
+    if not UUID.fullmatch(value):
         raise InvalidError("This is not an id.")
     return value.lower()
 
@@ -62,13 +61,13 @@ class Position(NamedTuple):
 
 def format_cursor(position: Position) -> str:
     """Returns the cursor that continues a list at a position."""
-    return base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
+    return encode_cursor(*position)
 
 
 def parse_cursor(value: object) -> Position:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
     try:
-        account_id, last = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
+        account_id, last = decode_cursor(str(value))
         position = Position(int(account_id), int(last))
         if format_cursor(position) == value and 0 < position.last < 2**63:
             return position

@@ -7,9 +7,7 @@ of the timer has none. httpx is imported when the first customer is sent, becaus
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import ssl
 import time
 import uuid
 from collections import Counter
@@ -21,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from api.http.client import tls_context
 from api.invoices.endpoints import service
 from api.invoices.peer_settings import PeerSettings
 from api.invoices.peers import SIGNATURE_HEADER, TIME_HEADER, sign
@@ -41,7 +40,6 @@ ROUTE: Final = "api/peer-customers"
 _DRAINED_BYTES: Final = 64 * 1024
 
 logger = logging.getLogger("rollbook")
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line per request
 
 Send = Callable[[bytes, Mapping[str, str]], tuple[int | None, str]]
 """Sends a body with headers. Returns the status of the response; None and the kind of the error without a response."""
@@ -139,7 +137,7 @@ def _sender(url: str) -> Iterator[Send]:
     import httpx  # noqa: PLC0415 - see above
 
     with asyncio.Runner() as runner:
-        client = httpx.AsyncClient(verify=_tls(), timeout=DEADLINE_SECONDS, follow_redirects=False)
+        client = httpx.AsyncClient(verify=tls_context(), timeout=DEADLINE_SECONDS, follow_redirects=False)
         try:
             yield partial(_send, runner, client, url)
         finally:
@@ -177,11 +175,3 @@ async def _post(client: Any, url: str, body: bytes, headers: Mapping[str, str]) 
         if not status:
             raise
     return status
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Returns the context of all deliveries: reading the certificate authorities takes longer than a handshake."""
-    import httpx  # noqa: PLC0415 - see above
-
-    return httpx.create_ssl_context()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final
 
-import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
+from api.http.cursors import decode_cursor, encode_cursor
 from api.http.requests import OPTIONAL, Examples, Request, field
 from domain.errors import InvalidError, OutOfRangeError, Violation
 from domain.invoices import errors, fields
@@ -73,13 +72,13 @@ def _parse_limit(value: str) -> int:
 
 def format_cursor(name: str, last: int) -> str:
     """Returns the cursor that continues the list of this name after the id `last`."""
-    return base64.urlsafe_b64encode(orjson.dumps([name, last])).decode().rstrip("=")
+    return encode_cursor(name, last).rstrip("=")  # it stands in a URL
 
 
 def _parse_cursor(value: str, name: str) -> int:
     """Returns the id in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write for this list."""
     try:
-        _, last = orjson.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+        _, last = decode_cursor(value)
         if type(last) is int and 1 <= last <= fields.ID_MAX and format_cursor(name, last) == value:
             return last
     except (ValueError, TypeError):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, NotRequired, TypedDict, TypeVar
 
-import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model, model_validator
 
+from api.http.cursors import decode_cursor, encode_cursor
 from api.http.requests import OPTIONAL, Examples, Request, field
 from domain.errors import InvalidError, Violation
 from domain.timestamps import format_timestamp
 from domain.users import errors, fields
 from domain.users.versions import Changes, UserRecord, UuidText, require_bulk_keys
+from domain.uuids import UUID
 from persistence.users import Position
 from settings import number, switch
 
@@ -56,7 +56,7 @@ R = TypeVar("R", bound=Request)
 
 # ---- fields
 
-_UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{fields.UUID.pattern}$"}
+_UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{UUID.pattern}$"}
 _HOLDERS: Final = errors.PAN_HOLDER_TYPES + errors.PAN_HOLDER_TYPES.lower()
 _MANAGER, _NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # seeded managers
 
@@ -123,13 +123,13 @@ UserIds = Annotated[
 
 def format_cursor(position: Position | None) -> str | None:
     """Returns the cursor that continues a listing at a position; None at the end of the listing."""
-    return None if position is None else base64.urlsafe_b64encode(orjson.dumps([*position])).decode()
+    return None if position is None else encode_cursor(*position)
 
 
 def parse_cursor(value: object) -> Position:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
     try:
-        created_at, row_id = orjson.loads(base64.b64decode(str(value), altchars=b"-_", validate=True))
+        created_at, row_id = decode_cursor(str(value))
         position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
         if format_cursor(position) == value and 0 <= position.id < 2**63:
             return position

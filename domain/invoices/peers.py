@@ -6,12 +6,12 @@ to persistence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from domain.errors import InvalidError, WrongTypeError
 from domain.timestamps import shift_timestamp
+from domain.uuids import UUID
 
 UID_KEY: Final = "id"
 """The key of the global id in a message. It is never mapped: both sites recognise a repeated message by it."""
@@ -30,8 +30,6 @@ SKEW_SECONDS: Final = 300
 _FINAL_STATUSES: Final = frozenset({400, 409, 413, 422})
 """The peer rejects the customer itself: another attempt would end like this one."""
 
-_UID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-
 
 class UuidInvalidError(InvalidError):
     """The text is not a UUID with hyphens."""
@@ -44,7 +42,7 @@ def parse_customer_uid(value: object) -> str:
     """Returns a global id in lower case. Raises `WrongTypeError`, `UuidInvalidError`."""
     if not isinstance(value, str):
         raise WrongTypeError("This must be a JSON string.")
-    if not _UID.fullmatch(value):
+    if not UUID.fullmatch(value):
         raise UuidInvalidError
     return value.lower()
 

@@ -21,6 +21,7 @@ from domain.users.errors import (
     UserIdsInvalidError,
     UuidInvalidError,
 )
+from domain.uuids import UUID
 
 FULL_NAME_MAX: Final = 200
 """Maximum length of a full name, in code points."""
@@ -28,8 +29,6 @@ FULL_NAME_MAX: Final = 200
 USER_IDS_MAX: Final = 10_000
 """Maximum number of `user_ids` in an update, including duplicates."""
 
-# [0-9] and not \d: \d matches the digits of every script. fullmatch and not $: $ matches before a trailing line break.
-UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 # Unicode category Cc, whose members never change (Unicode's stability policy), and lone surrogates.
 _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOB_NUM = re.compile(r"(?:\+91|0)?([6-9][0-9]{9})")
