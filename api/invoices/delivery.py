@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -23,9 +23,20 @@ from api.http.client import tls_context
 from api.invoices.endpoints import service
 from api.invoices.peer_settings import PeerSettings
 from api.invoices.peers import SIGNATURE_HEADER, TIME_HEADER, sign
-from domain.invoices.peers import CLAIM_SECONDS, Attempt, Delivered, Retry, SetAside, decide, to_message
+from domain.invoices.peers import (
+    CLAIM_SECONDS,
+    UID_KEY,
+    Attempt,
+    Delivered,
+    Result,
+    Retry,
+    SetAside,
+    decide,
+    to_message,
+)
 from domain.timestamps import format_timestamp, shift_timestamp
 from persistence.database.connections import reading, transaction
+from persistence.database.errors import LostRaceError
 from persistence.database.retries import run_with_retries
 from persistence.invoices import outbox
 from persistence.invoices.outbox import Entry
@@ -37,12 +48,29 @@ TICK_SECONDS: Final = 15
 """A tick begins no delivery after so many seconds: then the retry budget of its statements ends."""
 
 ROUTE: Final = "api/peer-customers"
-_DRAINED_BYTES: Final = 64 * 1024
+_READ_BYTES: Final = 64 * 1024
+
+_REJECTIONS: Final = frozenset({400, 413, 422})
+"""The statuses with which the peer rejects a customer, whatever their body; 409 is another one, see `_result`."""
+
+_LOST_RACE: Final = f"/problems/{LostRaceError.code}"
 
 logger = logging.getLogger("rollbook")
 
-Send = Callable[[bytes, Mapping[str, str]], tuple[int | None, str]]
-"""Sends a body with headers. Returns the status of the response; None and the kind of the error without a response."""
+
+class PeerResponse(NamedTuple):
+    """A response of the peer. `content` is None if it did not arrive whole, or has more than `_READ_BYTES`.
+
+    `status` is None without a response. `error` is the kind of the error that ended the response or its body.
+    """
+
+    status: int | None
+    content: bytes | None
+    error: str = ""
+
+
+Send = Callable[[bytes, Mapping[str, str]], PeerResponse]
+"""Sends a body with headers."""
 
 
 @service.timer(
@@ -53,8 +81,8 @@ Send = Callable[[bytes, Mapping[str, str]], tuple[int | None, str]]
 def invoices_outbox(settings: PeerSettings) -> None:
     """Delivers what is due, the oldest first, for up to `TICK_SECONDS`.
 
-    Ends earlier where another sender is at work, and after a delivery without a response: the next one would wait for
-    the same site. An idle tick is one statement.
+    Ends earlier where another sender is at work, and after a response that did not arrive whole: the next delivery
+    would wait for the same site. An idle tick is one statement.
     """
     stop_at = time.monotonic() + TICK_SECONDS
     entry = _find_next()
@@ -73,11 +101,12 @@ def _deliver(entry: Entry, settings: PeerSettings, send: Send, outcomes: Counter
     claim = str(uuid.uuid4())
     if not run_with_retries(partial(_claim, entry, claim)):
         return False
-    status, error = _send_customer(entry, settings, send)
-    outcome = decide(Attempt(status, error, entry.attempts, entry.first_queued_at), now=_now())
+    response = _send_customer(entry, settings, send)
+    result, error = _result(response, entry.customer_uid)
+    outcome = decide(Attempt(result, error, entry.attempts, entry.first_queued_at), now=_now())
     run_with_retries(partial(_store, entry, claim, outcome))
     outcomes[_describe(outcome)] += 1
-    return status is not None
+    return not response.error
 
 
 def _describe(outcome: Delivered | Retry | SetAside) -> str:
@@ -124,11 +153,37 @@ def _now() -> str:
 # ---- HTTP
 
 
-def _send_customer(entry: Entry, settings: PeerSettings, send: Send) -> tuple[int | None, str]:
+def _result(response: PeerResponse, uid: str) -> tuple[Result, str]:
+    """Returns how the delivery of the customer `uid` ended, and the error unless the peer accepted it.
+
+    A success without the id is one of another server, such as a login page, or its body is missing: the customer is
+    sent again. A 409 is transient if its body says so, or is missing.
+    """
+    status = response.status
+    if status is None:
+        return Result.FAILED, response.error
+    if 200 <= status < 300:
+        if str(_members(response).get(UID_KEY)).lower() == uid:
+            return Result.ACCEPTED, ""
+        return Result.FAILED, f"status {status} without the customer's id"
+    is_conflict = status == 409 and response.content is not None and _members(response).get("type") != _LOST_RACE
+    return Result.REJECTED if status in _REJECTIONS or is_conflict else Result.FAILED, f"status {status}"
+
+
+def _members(response: PeerResponse) -> Mapping[str, object]:
+    try:
+        content = orjson.loads(response.content or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _send_customer(entry: Entry, settings: PeerSettings, send: Send) -> PeerResponse:
     body = orjson.dumps(to_message(entry.customer_uid, entry._asdict(), settings.peer_fields))
     sent_at = str(int(time.time()))
     signature = sign(settings.peer_site_secret, sent_at, body)
-    return send(body, {"Content-Type": "application/json", TIME_HEADER: sent_at, SIGNATURE_HEADER: signature})
+    headers = {"Content-Type": "application/json", TIME_HEADER: sent_at, SIGNATURE_HEADER: signature}
+    return send(body, {**headers, "Accept-Encoding": "identity"})  # the body is read as it is, up to a limit
 
 
 @contextmanager
@@ -136,31 +191,24 @@ def _sender(url: str) -> Iterator[Send]:
     """Yields a function that sends to `url`; its connection is kept between calls."""
     import httpx  # noqa: PLC0415 - see above
 
+    # Over https the proxy of a company, HTTPS_PROXY, learns the host alone. Over http, which is for loopback only, a
+    # proxy would read the customers. No .netrc adds credentials: httpx reads one only where NetRCAuth is given.
+    # www.python-httpx.org/environment_variables, www.python-httpx.org/advanced/authentication
+    trust_env = url.lower().startswith("https:")
     with asyncio.Runner() as runner:
-        client = httpx.AsyncClient(verify=tls_context(), timeout=DEADLINE_SECONDS, follow_redirects=False)
+        client = httpx.AsyncClient(
+            verify=tls_context(), timeout=DEADLINE_SECONDS, follow_redirects=False, trust_env=trust_env
+        )
         try:
-            yield partial(_send, runner, client, url)
+            yield lambda body, headers: runner.run(_post(client, url, body, headers))
         finally:
             runner.run(client.aclose())
 
 
-def _send(
-    runner: asyncio.Runner, client: Any, url: str, body: bytes, headers: Mapping[str, str]
-) -> tuple[int | None, str]:
+async def _post(client: Any, url: str, body: bytes, headers: Mapping[str, str]) -> PeerResponse:
     import httpx  # noqa: PLC0415 - see above
 
-    try:
-        return runner.run(_post(client, url, body, headers)), ""
-    # OSError includes TimeoutError; UnicodeError is a host name that IDNA rejects.
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-        return None, type(error).__name__
-
-
-async def _post(client: Any, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Returns the status of the response, whose body is read, up to limits, only to keep the connection."""
-    import httpx  # noqa: PLC0415 - see above
-
-    status = 0
+    status, content = None, b""
     try:
         # httpx limits each read, not their sum (encode/httpx#1450): asyncio does.
         async with (
@@ -168,10 +216,11 @@ async def _post(client: Any, url: str, body: bytes, headers: Mapping[str, str]) 
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             status = response.status_code
-            async for _ in response.aiter_raw():
-                if response.num_bytes_downloaded > _DRAINED_BYTES:
-                    break
-    except (httpx.HTTPError, TimeoutError):
-        if not status:
-            raise
-    return status
+            async for part in response.aiter_raw():
+                content += part
+                if len(content) > _READ_BYTES:
+                    return PeerResponse(status, None)
+    # OSError includes TimeoutError; UnicodeError is a host name that IDNA rejects.
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+        return PeerResponse(status, None, type(error).__name__)
+    return PeerResponse(status, content)

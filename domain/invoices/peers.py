@@ -7,6 +7,7 @@ to persistence.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Final, NamedTuple
 
 from domain.errors import InvalidError, WrongTypeError
@@ -26,9 +27,6 @@ CLAIM_SECONDS: Final = 30
 
 SKEW_SECONDS: Final = 300
 """How far the time of a message may be from the time of this site, in both directions."""
-
-_FINAL_STATUSES: Final = frozenset({400, 409, 413, 422})
-"""The peer rejects the customer itself: another attempt would end like this one."""
 
 
 class UuidInvalidError(InvalidError):
@@ -86,13 +84,21 @@ def to_message(uid: str, customer: Mapping[str, object], fields: PeerFields) -> 
 # ---- what follows a delivery
 
 
+class Result(Enum):
+    """How an attempt ended."""
+
+    ACCEPTED = "accepted"  # the peer has the customer
+    REJECTED = "rejected"  # the peer rejects the customer itself: another attempt would end like this one
+    FAILED = "failed"  # anything else, an unknown end included: a repeat is harmless
+
+
 class Attempt(NamedTuple):
-    """A delivery that was attempted. `status` is that of the response; None if there was none, and `error` says why.
+    """A delivery that was attempted. `error` says why the customer was not accepted.
 
     `attempts` is the number of earlier attempts, `queued_at` the time since which the customer waits.
     """
 
-    status: int | None
+    result: Result
     error: str
     attempts: int
     queued_at: str
@@ -116,15 +122,14 @@ class SetAside(NamedTuple):
 
 
 def decide(attempt: Attempt, *, now: str) -> Delivered | Retry | SetAside:
-    """Returns what follows an attempt that ended at `now`: every failure that is not final backs off for 14 days."""
-    if attempt.status is not None and 200 <= attempt.status < 300:
+    """Returns what follows an attempt that ended at `now`. Failed attempts are repeated for 14 days."""
+    if attempt.result is Result.ACCEPTED:
         return Delivered()
-    error = attempt.error if attempt.status is None else f"status {attempt.status}"
-    if attempt.status in _FINAL_STATUSES:
-        return SetAside(error)
+    if attempt.result is Result.REJECTED:
+        return SetAside(attempt.error)
     if now >= shift_timestamp(attempt.queued_at, KEPT_SECONDS):
-        return SetAside(f"{error}, for 14 days")
-    return Retry(shift_timestamp(now, back_off(attempt.attempts)), error)
+        return SetAside(f"{attempt.error}, for 14 days")
+    return Retry(shift_timestamp(now, back_off(attempt.attempts)), attempt.error)
 
 
 def back_off(attempts: int) -> int:

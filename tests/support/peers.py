@@ -39,12 +39,17 @@ Respond = Callable[[BaseHTTPRequestHandler, bytes], None]
 
 
 class PeerSite:
-    """A stand-in of the other site, which records what it gets. `statuses` are of the next responses, then 200."""
+    """A stand-in of the other site, which records what it gets. `statuses` are of the next responses, then 200.
+
+    With a `content` it is the body of all responses; otherwise they have the id of the customer, as those of a site.
+    """
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.content: bytes | None = None
         self.respond: Respond | None = None
         self.received: list[tuple[str, dict[str, str], bytes]] = []
+        self.clients: set[Any] = set()
         self.url = ""
 
     @property
@@ -54,16 +59,18 @@ class PeerSite:
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Reads one request and responds."""
+        self.clients.add(handler.client_address)
         body = handler.rfile.read(int(handler.headers["content-length"]))
         self.received.append((handler.path, {name.lower(): value for name, value in handler.headers.items()}, body))
         if self.respond is not None:
             self.respond(handler, body)
             return
+        content = orjson.dumps({"id": orjson.loads(body)["id"]}) if self.content is None else self.content
         handler.send_response(self.statuses.pop(0) if self.statuses else 200)
         handler.send_header("Location", f"{self.url}/elsewhere")
-        handler.send_header("Content-Length", "2")
+        handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        handler.wfile.write(b"{}")
+        handler.wfile.write(content)
 
 
 @contextmanager

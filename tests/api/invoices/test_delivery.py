@@ -96,21 +96,12 @@ def test_keys_and_the_path_of_the_site_are_those_of_the_settings(tick: Tick, pee
 
 
 def test_a_tick_delivers_everything_in_order_on_one_connection(tick: Tick, peer: PeerSite) -> None:
-    clients = set()
-
-    def respond(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-        clients.add(handler.client_address)
-        handler.send_response(200)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    peer.respond = respond
     names = [f"customer {number}" for number in range(30)]
     queue(*names)
     tick()
     assert peer.names == names
     assert entries() == []
-    assert len(clients) == 1
+    assert len(peer.clients) == 1
 
 
 def test_an_idle_tick_is_one_statement(tick: Tick, count_statements: Callable[[], int]) -> None:
@@ -135,6 +126,55 @@ def test_a_rejected_customer_is_set_aside_and_the_others_are_sent(
     first, second, *_ = caplog.messages
     assert first.startswith("The other site: 1 delivered, 1 set aside (status 400), 1 set aside (status 409), ")
     assert second.startswith("invoices_outbox ok 200 ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b"null", b"<h1>Log in</h1>", b'{"id":null}', b'{"id":"1c6dbe1a-2f0e-4a35-b9f2-3c1d5a0f8e77"}'],
+)
+def test_a_success_without_the_id_is_a_failure(tick: Tick, peer: PeerSite, content: bytes) -> None:
+    queue("a", "b")
+    peer.content = content
+    tick()
+    waiting = [(row["last_error"], row["set_aside_reason"]) for row in entries()]
+    assert waiting == [("status 200 without the customer's id", None)] * 2
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+def test_any_success_with_the_id_in_any_case_delivers(tick: Tick, peer: PeerSite, status: int) -> None:
+    queue("Asha")
+    entry = next_entry(now())
+    assert entry is not None
+    peer.statuses, peer.content = [status], orjson.dumps({"id": entry.customer_uid.upper(), "name": "Asha"})
+    tick()
+    assert entries() == []
+
+
+def test_of_the_conflicts_a_lost_race_alone_waits(tick: Tick, peer: PeerSite) -> None:
+    codes = ["lost-race", "name-taken"]
+    for code in codes:
+        queue(code)
+        peer.statuses, peer.content = [409], orjson.dumps({"type": f"/problems/{code}"})
+        tick()
+    assert [row["last_error"] for row in entries()] == ["status 409", "status 409"]
+    assert [bool(row["set_aside_reason"]) for row in entries()] == [False, True]
+
+
+def test_a_proxy_of_the_environment_is_for_https_alone(
+    tick: Tick, peer: PeerSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with peer_site() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("https_proxy", proxy.url)
+        queue("Asha")
+        tick()
+        assert (len(peer.received), proxy.received) == (1, [])
+        queue("Ravi")
+        tick(PEER_SITE_URL="https://other.invalid")
+    assert [row["last_error"] for row in entries()] == ["ProxyError"], "the stand-in has no CONNECT"
 
 
 def test_other_failures_wait_and_do_not_hold_up_the_rest(tick: Tick, peer: PeerSite) -> None:
@@ -186,35 +226,44 @@ def test_a_slow_site_is_given_up_after_the_deadline(
     assert entries()[0]["last_error"] == "TimeoutError"
 
 
-def test_a_response_that_is_cut_after_its_status_counts(tick: Tick, peer: PeerSite) -> None:
-    def cut(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-        handler.wfile.flush()
-        handler.close_connection = True
-
-    peer.respond = cut
-    queue("Asha")
-    tick()
-    assert entries() == []
-
-
-def test_a_response_that_stalls_after_its_status_counts(
-    tick: Tick, peer: PeerSite, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "error", "is_set_aside"),
+    [
+        (200, "status 200 without the customer's id", False),  # repeated, which is harmless
+        (409, "status 409", False),  # may be a lost race
+        (413, "status 413", True),
+        (503, "status 503", False),
+    ],
+)
+@pytest.mark.parametrize("stalls", [False, True])
+def test_of_a_response_that_is_not_whole_the_status_counts(
+    tick: Tick,
+    peer: PeerSite,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    error: str,
+    is_set_aside: bool,
+    stalls: bool,
 ) -> None:
     released = threading.Event()
 
-    def stall(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    def cut(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        content = b'{"id": "%b"' % orjson.loads(body)["id"].encode()
+        handler.wfile.write(b"HTTP/1.1 %d X\r\nContent-Length: 100\r\n\r\n%b" % (status, content))
         handler.wfile.flush()
-        released.wait(30)
+        released.wait(30 if stalls else 0)
         handler.close_connection = True
 
     monkeypatch.setattr(delivery, "DEADLINE_SECONDS", 0.5)
-    peer.respond = stall
-    queue("Asha")
+    peer.respond = cut
+    queue("a", "b")
+    started = time.monotonic()
     tick()
     released.set()
-    assert entries() == []
+    assert time.monotonic() - started < 5
+    first, second = entries()
+    assert (first["last_error"], bool(first["set_aside_reason"])) == (error, is_set_aside)
+    assert second["last_error"] is None, "the tick ends"
 
 
 def test_a_response_without_end_is_not_read(tick: Tick, peer: PeerSite) -> None:
@@ -229,7 +278,7 @@ def test_a_response_without_end_is_not_read(tick: Tick, peer: PeerSite) -> None:
     peer.respond = flood
     queue("Asha")
     tick()
-    assert entries() == []
+    assert entries()[0]["last_error"] == "status 200 without the customer's id"
 
 
 def test_a_tick_is_limited_in_time(tick: Tick, peer: PeerSite, monkeypatch: pytest.MonkeyPatch) -> None:
