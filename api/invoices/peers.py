@@ -13,19 +13,28 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self, TypedDict
 
 import azure.functions as func
-from pydantic import BeforeValidator, ConfigDict, Field, create_model
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from api.http.auth import Caller
-from api.http.problems import UnauthorizedError
-from api.http.requests import BODY_LIMIT, Request, read_body
+from api.http.problems import UnauthorizedError, violations_of
+from api.http.requests import BODY_LIMIT, BodyInvalidError, Request, read_body
 from api.http.requests import field as described
 from api.http.responses import Response
 from api.invoices.endpoints import service
 from api.invoices.peer_settings import PeerSettings
-from domain.errors import NotFoundError, RollbookError, WrongTypeError
+from domain.errors import NotFoundError, RollbookError, Violation, WrongTypeError
 from domain.invoices import fields
 from domain.invoices.errors import AddressInvalidError, NameInvalidError, PhoneInvalidError
-from domain.invoices.peers import UuidInvalidError, is_current, parse_customer_uid
+from domain.invoices.peers import UID_KEY, UuidInvalidError, is_current, parse_customer_uid
 from domain.invoices.purchases import NewCustomer
 from domain.timestamps import format_timestamp
 from persistence.database.connections import Connection
@@ -114,11 +123,35 @@ class _Message(Request):
 
     model_config = ConfigDict(extra="ignore")
 
+    id: Annotated[str, BeforeValidator(parse_customer_uid)] = described(
+        "The global id, the same on both sites", UuidInvalidError, format="uuid"
+    )
+    _violations: list[Violation] = PrivateAttr(default_factory=list)
+
+    # A customer that this site has may be rejected by the rules of today; its repeat is still a success.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _defer_violations(cls, content: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Returns the message, with the id alone and the violations if other fields are invalid."""
+        try:
+            return validate(content)
+        except ValidationError as error:
+            found = [each for e in error.errors(include_url=False, include_input=False) for each in violations_of(e)]
+            if any(violation.path[:1] == (UID_KEY,) for violation in found):
+                raise
+            message = cls.model_construct(id=parse_customer_uid(content[UID_KEY]))
+            message._violations = found  # noqa: SLF001 - its own
+            return message
+
+    def require_valid(self) -> None:
+        """Raises `BodyInvalidError` with all violations of the fields."""
+        if self._violations:
+            raise BodyInvalidError(violations=self._violations)
+
 
 def message_model(settings: PeerSettings) -> type[Request]:
     """Returns the request model of a message, whose keys the setting `PEER_FIELDS` names."""
     names = settings.peer_fields
-    uid = described("The global id, the same on both sites", UuidInvalidError, format="uuid")
     name = described("The name, trimmed", WrongTypeError, NameInvalidError)
     phone = described("The telephone number", WrongTypeError, PhoneInvalidError)
     address = described("The address, trimmed", WrongTypeError, AddressInvalidError)
@@ -126,7 +159,6 @@ def message_model(settings: PeerSettings) -> type[Request]:
         "PeerCustomer",
         __base__=_Message,
         __doc__=_Message.__doc__,
-        id=(Annotated[str, BeforeValidator(parse_customer_uid), uid], ...),
         name=(Annotated[str, BeforeValidator(fields.parse_name), name], Field(alias=names.name)),
         phone=(Annotated[str, BeforeValidator(fields.parse_phone), phone], Field(alias=names.phone)),
         address=(Annotated[str, BeforeValidator(fields.parse_address), address], Field(alias=names.address)),
@@ -154,6 +186,7 @@ def invoices_peer_customers(request: Any, connection: Connection) -> Response:
     A customer that this site has already, its own included, is left as it is. None is sent back.
     """
     if not has_customer(connection, request.id):
+        request.require_valid()
         customer = NewCustomer(request.name, request.phone, request.address)
         now = format_timestamp(datetime.now(UTC))
         insert_customer(connection, customer, uid=request.id, now=now, is_from_peer=True)
