@@ -72,9 +72,13 @@ def test_a_mapping_that_cannot_be_read_prevents_the_start(fields: str, tmp_path:
         section(tmp_path, PEER_FIELDS=fields)
 
 
-def test_a_schedule_that_cannot_be_read_prevents_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"^OUTBOX_SCHEDULE must be six fields"):
-        section(tmp_path, OUTBOX_SCHEDULE="00:00:10")
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [("00:00:10", "six fields"), ("0 0 0 31 2 *", "a schedule with a day that one of its months")],
+)
+def test_a_schedule_that_does_not_run_prevents_the_start(tmp_path: Path, schedule: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^OUTBOX_SCHEDULE must be {reason}"):
+        section(tmp_path, OUTBOX_SCHEDULE=schedule)
 
 
 def test_the_timer_is_registered_only_where_there_is_a_site(tmp_path: Path) -> None:
