@@ -118,9 +118,8 @@ OUTBOX: Final = Table(
     Column("last_error", Unicode(200)),
     sqlite_autoincrement=True,
 )
-"""Customers to deliver to the other site. `id` is the order of queueing; a delivered row is deleted."""
+"""Customers to deliver to the other site; a delivered row is deleted."""
 Index("ux_invoices_outbox_customer_id", OUTBOX.c.customer_id, unique=True)
-# Both engines append the key, so that rows of equal times are read in the order of queueing.
 Index(
     "ix_invoices_outbox_next_attempt_at",
     OUTBOX.c.next_attempt_at,

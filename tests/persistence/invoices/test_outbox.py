@@ -46,11 +46,19 @@ def test_a_customer_that_is_rolled_back_is_not_queued() -> None:
     assert entries() == []
 
 
-def test_the_oldest_is_first_and_ties_go_in_the_order_of_queueing() -> None:
+def test_the_oldest_is_first_and_ties_go_in_the_order_of_customers() -> None:
     for name, seconds in (("c", 0), ("b", -5), ("d", 0), ("a", -9)):
         new_customer(name, queued_at=later(seconds))
     assert taken() == ["a", "b", "c", "d"]
     assert entries() == []
+
+
+def test_the_order_of_equal_times_does_not_depend_on_ids_of_entries() -> None:
+    customers = [new_customer(name, queued_at=None) for name in ("a", "b", "c")]
+    for customer_id in reversed(customers):  # as SQL Server may queue them by one statement
+        change(outbox.queue, customer_id, now=NOW)
+    assert [row["customer"] for row in change(outbox.list_entries)] == customers
+    assert taken() == ["a", "b", "c"]
 
 
 def test_an_entry_that_failed_is_not_overtaken_when_it_is_due() -> None:
@@ -132,6 +140,30 @@ def test_what_is_set_aside_stays_with_its_reason_until_requeued() -> None:
     assert (ravi["first_queued_at"], ravi["next_attempt_at"]) == (later(50), later(50))
     assert change(outbox.requeue, None, now=later(60)) == 2
     assert taken() == ["Asha", "Ravi"]
+
+
+def test_a_requeued_entry_keeps_a_live_claim_and_its_place() -> None:
+    for name in ("first", "second"):
+        new_customer(name)
+    first = next_entry()
+    assert first is not None
+    own = claim(first.id)
+    for entry_id in (first.id, None):
+        assert change(outbox.requeue, entry_id, now=later(29)) == (1 if entry_id else 2)
+        assert next_entry(later(29)) == first  # no other sender takes it, or the second one
+        assert not claim(first.id, now=later(29))
+    change(outbox.release, first.id, own, next_at=later(40), error="status 503")
+    assert [(row["attempts"], row["next_attempt_at"]) for row in entries()] == [(1, later(40)), (0, later(29))]
+
+
+def test_a_requeued_entry_whose_claim_expired_is_as_if_queued_then() -> None:
+    new_customer("Asha")
+    entry_id = entries()[0]["id"]
+    assert claim(entry_id)
+    change(outbox.requeue, entry_id, now=later(30))
+    (row,) = entries()
+    assert (row["first_queued_at"], row["next_attempt_at"]) == (later(30), later(30))
+    assert claim(entry_id, now=later(30))
 
 
 def test_earlier_customers_are_queued_once_and_none_of_the_peer() -> None:

@@ -66,3 +66,10 @@ def test_a_claim_locks_its_row_alone(server: Server) -> None:
     server.sent_by(lambda: change(outbox.claim, entry_id, OWN, now=NOW, until=later(30)))
     (execution,) = server.executions
     assert "WITH (ROWLOCK)" in execution.text
+
+
+def test_the_oldest_is_next_whatever_the_identities(server: Server) -> None:
+    server.sent_by(next_entry)
+    (execution,) = server.executions
+    times_then_customers = "ORDER BY invoices_outbox.first_queued_at, invoices_outbox.customer_id OFFSET 0 ROWS"
+    assert times_then_customers in execution.text
