@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, Integer, Table, Unicode, bindparam, case, cast, func, literal_column, select, text
 from sqlalchemy import column as column_clause
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ColumnElement, Delete, FromClause, Select, Subquery, Update
+from sqlalchemy.sql import ClauseElement, ColumnElement, Delete, FromClause, Select, Subquery, SyntaxExtension, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import InternalTraversal
 
 L = TypeVar("L", Select[Any], Delete)
 W = TypeVar("W", Update, Delete)
@@ -136,6 +137,48 @@ def for_update_of_range(statement: Select[Any], table: FromClause) -> Select[Any
     No other transaction inserts such a row meanwhile, or reads one with this clause. Needs an index of the range.
     """
     return statement.with_hint(table, "WITH (UPDLOCK, HOLDLOCK, ROWLOCK)", "mssql")
+
+
+def for_update_by_seek(statement: Select[Any], table: FromClause) -> Select[Any]:
+    """Returns `statement` like `for_update`. SQL Server seeks the rows of `table`, and so locks no others.
+
+    The statement must compare all columns of a key or of the beginning of one, else SQL Server rejects it (8622).
+    learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table, FORCESEEK
+    """
+    return statement.with_hint(table, "WITH (UPDLOCK, ROWLOCK, FORCESEEK)", "mssql")
+
+
+class _SeekOption(SyntaxExtension, ClauseElement):
+    """The end of an UPDATE with another table. SQLAlchemy writes a hint also where FORCESEEK is not permitted."""
+
+    inherit_cache = True
+    _traverse_internals = [("table", InternalTraversal.dp_clauseelement)]  # noqa: RUF012 - SQLAlchemy's name
+
+    def __init__(self, table: FromClause) -> None:
+        self.table = table
+
+    def apply_to_update(self, update_stmt: Update) -> None:
+        update_stmt.apply_syntax_extension_point(self.append_replacing_same_type, "post_criteria")
+
+
+@compiles(_SeekOption)
+def _nothing(_: _SeekOption, __: SQLCompiler, **___: Any) -> str:
+    return ""
+
+
+@compiles(_SeekOption, "mssql")
+def _seek_option(element: _SeekOption, compiler: SQLCompiler, **_: Any) -> str:
+    return f"OPTION (TABLE HINT ({compiler.process(element.table, ashint=True)}, FORCESEEK))"
+
+
+def seek_rows(statement: Update) -> Update:
+    """Returns an update with `json_rows` for which SQL Server seeks the rows of its table.
+
+    A scan, which it may prefer for a small table, would wait for rows that other transactions have locked, and end in a
+    deadlock. The key must be compared as in `for_update_by_seek`.
+    learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-query, TABLE HINT
+    """
+    return statement.ext(_SeekOption(statement.table))
 
 
 def lock_rows(statement: W) -> W:

@@ -4,6 +4,9 @@ Locks are taken in this order, so that purchases wait for each other and never i
 id, the customer, the counter. The customer's lock covers its invoice and lines: only a purchase of this customer
 changes them. It is taken by a statement of its own, because with READ_COMMITTED_SNAPSHOT a statement that waited for it
 would still read the lines as they were when it began.
+
+SQL Server seeks the items in the order of the JSON array, which is sorted, or in that of the ORDER BY. Microsoft
+documents the order of rows, not that of locks: a deadlock would be retried as a lost race.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, litera
 from domain.invoices.errors import CustomerNotFoundError, InvoiceNotFoundError
 from domain.invoices.purchases import Change, Customer, Invoice, Line, Purchase
 from domain.invoices.stock import Item
-from persistence.database.clauses import for_update, in_json_array, json_rows, lock_rows
+from persistence.database.clauses import for_update, for_update_by_seek, in_json_array, json_rows, lock_rows, seek_rows
 from persistence.database.types import RowId
 from persistence.invoices.customers import COLUMNS as CUSTOMER_COLUMNS
 from persistence.invoices.items import COLUMNS as ITEM_COLUMNS
@@ -30,7 +33,10 @@ _LINE_COLUMNS: Final = (LINES.c.item_id, *(LINES.c[name] for name in Line._field
 
 # ---- load
 
-_LOAD_ITEMS = for_update(select(*ITEM_COLUMNS).where(in_json_array(ITEMS.c.id, "item_ids")).order_by(ITEMS.c.id), ITEMS)
+_WANTED = json_rows("wanted", ITEMS.c.id)
+_LOAD_ITEMS = for_update_by_seek(
+    select(*ITEM_COLUMNS).join_from(ITEMS, _WANTED, ITEMS.c.id == _WANTED.c.id).order_by(ITEMS.c.id), ITEMS
+)
 _LOAD_CUSTOMER = for_update(select(*CUSTOMER_COLUMNS).where(CUSTOMERS.c.id == _CUSTOMER), CUSTOMERS)
 _LOAD_INVOICE = (
     select(INVOICES.c.id, INVOICES.c.number, *_LINE_COLUMNS)
@@ -42,7 +48,7 @@ _LOAD_INVOICE = (
 
 def load_purchase(connection: Connection, customer_id: int, item_ids: Iterable[int]) -> Purchase:
     """Returns what a purchase is decided on, and locks it until the transaction ends. Costs three statements."""
-    items = connection.execute(_LOAD_ITEMS, {"item_ids": _json(sorted(item_ids))}).all()
+    items = connection.execute(_LOAD_ITEMS, {"wanted": _json([[item] for item in sorted(item_ids)])}).all()
     row = connection.execute(_LOAD_CUSTOMER, {"of_customer": customer_id}).one_or_none()
     customer = None if row is None else Customer._make(row)
     rows = connection.execute(_LOAD_INVOICE, {"of_customer": customer_id}).all()
@@ -85,8 +91,8 @@ def find_invoice(connection: Connection, customer_id: int) -> Invoice:
 # ---- save
 
 _TAKEN = json_rows("taken", ITEMS.c.id, ITEMS.c.quantity)
-# Each row of an update with json_rows is a seek of a whole key, for which SQL Server locks rows without a hint.
-_TAKE = update(ITEMS).where(ITEMS.c.id == _TAKEN.c.id).values(quantity=ITEMS.c.quantity - _TAKEN.c.quantity)
+# Each row of these updates is a seek of a whole key, for which SQL Server locks rows without a hint.
+_TAKE = seek_rows(update(ITEMS).where(ITEMS.c.id == _TAKEN.c.id).values(quantity=ITEMS.c.quantity - _TAKEN.c.quantity))
 _ONE = literal_column("1", BigInteger)
 _NEXT_NUMBER = update(COUNTERS).values(last_number=COUNTERS.c.last_number + _ONE).returning(COUNTERS.c.last_number)
 _INSERT_INVOICE = insert(INVOICES).returning(INVOICES.c.id)
@@ -106,7 +112,7 @@ _INSERT_LINES = insert(LINES).from_select(
 )
 # The rows have the invoice, so that each is a seek: with a parameter for it SQLite joins every line to every row.
 _CHANGED = json_rows("changed", LINES.c.invoice_id, LINES.c.item_id, LINES.c.quantity)
-_UPDATE_LINES = (
+_UPDATE_LINES = seek_rows(
     update(LINES)
     .where(LINES.c.invoice_id == _CHANGED.c.invoice_id, LINES.c.item_id == _CHANGED.c.item_id)
     .values(quantity=_CHANGED.c.quantity)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.sql import ClauseElement
 
 from persistence.database.clauses import (
     count_rows,
     for_update,
+    for_update_by_seek,
     for_update_of_range,
     in_json_array,
     limit_any_rows,
     limit_rows,
     optimize_for_first,
+    seek_rows,
     skip_locked,
 )
 from persistence.users import USERS
@@ -48,9 +50,16 @@ def test_hints_of_locks_and_plans_reach_sql_server_alone() -> None:
     ids = select(USERS.c.id)
     for statement, hint in (
         (for_update(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK)"),
+        (for_update_by_seek(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK, FORCESEEK)"),
         (for_update_of_range(ids, USERS), "FROM users WITH (UPDLOCK, HOLDLOCK, ROWLOCK)"),
         (skip_locked(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"),
         (optimize_for_first(ids, 10), "OPTION (FAST 10)"),
     ):
         assert hint in _on_sql_server(statement)
         assert str(statement) == str(ids)
+
+
+def test_a_hint_of_an_update_with_another_table_is_an_option() -> None:
+    versions = update(USERS).where(USERS.c.id == 1).values(version=2)
+    assert _on_sql_server(seek_rows(versions)) == f"{_on_sql_server(versions)} OPTION (TABLE HINT (users, FORCESEEK))"
+    assert str(seek_rows(versions)) == str(versions)

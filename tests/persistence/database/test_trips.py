@@ -145,7 +145,7 @@ DECLARED: Final = {
     "insights": "nvarchar(max)", "signals": "varbinary(max)",
     "added": "nvarchar(max)", "address": "nvarchar(1000)", "changed": "nvarchar(max)", "customer_id": "bigint",
     "customer_uid": "uniqueidentifier", "description": "nvarchar(1000)", "description_hash": "char(64)",
-    "expiry_date": "char(10)", "is_from_peer": "bit", "item_ids": "nvarchar(max)", "low_stock_threshold": "int",
+    "expiry_date": "char(10)", "is_from_peer": "bit", "wanted": "nvarchar(max)", "low_stock_threshold": "int",
     "name": "nvarchar(400)", "new_description": "nvarchar(1000)", "new_description_hash": "char(64)",
     "new_expiry_date": "char(10)", "new_low_stock_threshold": "int", "new_name": "nvarchar(400)",
     "new_price": "bigint", "new_quantity": "bigint", "number": "bigint", "of_customer": "bigint",

@@ -79,7 +79,7 @@ def _targets(executed: list[tuple[str, Any]]) -> list[tuple[str, ...]]:
 
 
 LOCKED = "UPDLOCK, ROWLOCK"
-LOADED = [("SELECT", "items", LOCKED), ("SELECT", "customers", LOCKED), ("SELECT", "invoices", "")]
+LOADED = [("SELECT", "items", f"{LOCKED}, FORCESEEK"), ("SELECT", "customers", LOCKED), ("SELECT", "invoices", "")]
 
 
 def test_items_are_locked_first_then_the_customer_and_the_counter_last(executed: Any) -> None:
@@ -109,8 +109,20 @@ def test_items_are_locked_in_the_order_of_their_ids(executed: Any) -> None:
     executed.clear()
     post(ann, *((item, 1) for item in reversed(items)))
     (text, given), *_ = executed
-    assert orjson.loads(given["item_ids"]) == sorted(items)
+    assert orjson.loads(given["wanted"]) == [[item] for item in sorted(items)]
     assert text.endswith("ORDER BY invoices_items.id")
+
+
+def test_writes_of_items_and_lines_wait_for_no_row_of_another_purchase(executed: Any) -> None:
+    items, ann = new_items(2), new_customer().id
+    post(ann, (items[0], 1))
+    executed.clear()
+    put(ann, (items[0], 2), (items[1], 1))
+    updates = [text for text, _ in executed if text.startswith("UPDATE")]
+    for text, table, keys in zip(updates, ("items", "lines"), (["id"], ["invoice_id", "item_id"]), strict=True):
+        assert text.endswith(f"OPTION (TABLE HINT (invoices_{table}, FORCESEEK))")
+        assert re.findall(rf"invoices_{table}\.(\w+) = \w+\.\1\b", text) == keys  # the whole key, in its order
+        assert all(f"AS BIGINT) AS {key}" in text for key in keys)  # compared as what it is
 
 
 def test_a_change_of_an_item_locks_it_before_it_is_read(executed: Any) -> None:
@@ -186,7 +198,7 @@ CUSTOMER = "SEARCH invoices_customers USING INTEGER PRIMARY KEY (rowid=?)"
 INVOICE = "SEARCH invoices_invoices USING INDEX ux_invoices_invoices_customer_id (customer_id=?)"
 OF_INVOICE = "SEARCH invoices_lines USING INDEX sqlite_autoindex_invoices_lines_1 (invoice_id=?) LEFT-JOIN"
 LINE = "SEARCH invoices_lines USING INDEX sqlite_autoindex_invoices_lines_1 (invoice_id=? AND item_id=?)"
-SORTED = "USE TEMP B-TREE FOR ORDER BY"  # the lines of one invoice, by their positions
+SORTED = "USE TEMP B-TREE FOR ORDER BY"  # the items of one purchase, and the lines of one invoice
 
 
 def _steps(plans: Any, call: Callable[[], Any]) -> list[str]:
@@ -197,9 +209,9 @@ def _steps(plans: Any, call: Callable[[], Any]) -> list[str]:
 def test_purchases_seek_every_row(plans: Any) -> None:
     items, ann = new_items(4), new_customer().id
     first = _steps(plans, lambda: post(ann, (items[0], 1), (items[1], 1), (items[3], 1)))
-    assert first == [BY_ID, CUSTOMER, INVOICE, OF_INVOICE, SORTED, "SCAN invoices_counters"]
+    assert first == [BY_ID, SORTED, CUSTOMER, INVOICE, OF_INVOICE, "SCAN invoices_counters"]
     changed = _steps(plans, lambda: put(ann, (items[0], 0), (items[1], 2), (items[2], 1)))
-    assert changed == [BY_ID, CUSTOMER, INVOICE, OF_INVOICE, SORTED, LINE, LINE.replace("INDEX", "COVERING INDEX")]
+    assert changed == [BY_ID, SORTED, CUSTOMER, INVOICE, OF_INVOICE, LINE, LINE.replace("INDEX", "COVERING INDEX")]
     read_ = _steps(plans, lambda: read(store.find_invoice, ann))
     assert read_ == [CUSTOMER, f"{INVOICE} LEFT-JOIN", OF_INVOICE, SORTED]
 
