@@ -15,6 +15,7 @@ from tests.support.account_calls import Prepare, replay, while_keys_expire
 from tests.support.counting_driver import Server
 from tests.support.ecg_calls import CALLS as ECG_CALLS
 from tests.support.invoice_calls import CALLS as INVOICE_CALLS
+from tests.support.peer_calls import CALLS as PEER_CALLS
 from tests.support.seed import SEED_MANAGERS
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs/azure-sql.md"
@@ -117,6 +118,7 @@ CALLS: Final[dict[str, Prepare]] = {
     **ACCOUNT_CALLS,
     **ECG_CALLS,
     **INVOICE_CALLS,
+    **PEER_CALLS,
 }
 DECLARED: Final = {
     "user_id": "uniqueidentifier", "manager_id": "uniqueidentifier", "new_manager_id": "uniqueidentifier",
@@ -151,6 +153,9 @@ DECLARED: Final = {
     "new_price": "bigint", "new_quantity": "bigint", "number": "bigint", "of_customer": "bigint",
     "of_invoice": "bigint", "of_item": "bigint", "phone": "nvarchar(16)", "price": "bigint", "quantity": "bigint",
     "removed": "nvarchar(max)", "taken": "nvarchar(max)",
+    "attempts": "int", "first_queued_at": "datetime2(6)", "next_attempt_at": "datetime2(6)", "of_entry": "bigint",
+    "new_claim": "uniqueidentifier", "own_claim": "uniqueidentifier", "until": "datetime2(6)",
+    "uid": "uniqueidentifier",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
