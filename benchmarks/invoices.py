@@ -33,9 +33,11 @@ ITEMS: Final = 1000
 PURCHASES: Final = 31
 PDFS: Final = 31
 STARTS: Final = 15
+LARGE: Final = (1000, 10_000)
+"""Lines of large invoices."""
 FILL: Final = (
     """\
-WITH RECURSIVE numbers AS (SELECT 1 AS number UNION ALL SELECT number + 1 FROM numbers WHERE number < 1000)
+WITH RECURSIVE numbers AS (SELECT 1 AS number UNION ALL SELECT number + 1 FROM numbers WHERE number < :items)
 INSERT INTO invoices_items (id, name, description, description_hash, price, quantity)
 SELECT number, 'Item ' || number, 'The item ' || number, printf('%064d', number), 12345, 1000000000 FROM numbers""",
     """\
@@ -89,16 +91,18 @@ def measure_all() -> None:
         _fill(Path(folder) / "bench.db")
         _purchases(port)
         _pdfs(port)
+    for lines in LARGE:
+        _large(lines)
     _cold_start()
     _package()
 
 
-def _fill(database: Path) -> None:
+def _fill(database: Path, items: int = ITEMS) -> None:
     """Stores items and customers directly."""
     connection = sqlite3.connect(database, timeout=60)
     with connection:
         for statement in FILL:
-            connection.execute(statement)
+            connection.execute(statement, {"items": items})
     connection.close()
 
 
@@ -155,6 +159,29 @@ def _pdfs(port: int) -> None:
         call(port, path, [{"item": 1, "quantity": 2 + number}], method="PUT")
         took.append(call(port, path, method="GET")[1])
     row(f"later, median of {PDFS}, and the longest", f"{statistics.median(took):.0f} ms, {max(took):.0f} ms")
+
+
+def _large(lines: int) -> None:
+    """Measures an invoice of many lines, first as JSON and then as PDF, and the peak of memory with each."""
+    path = "api/customer-purchase/1"
+    with (
+        tempfile.TemporaryDirectory(prefix="rollbook-bench-") as folder,
+        serve(Path(folder), WITH_INVOICES) as (port, process),
+    ):
+        _fill(Path(folder) / "bench.db", lines)
+        for first in range(1, lines, ITEMS):
+            call(port, path, [{"item": item, "quantity": 1} for item in range(first, first + ITEMS)])
+        for media_type in ("application/json", "application/pdf"):
+            before = _peak_memory(process.pid)
+            body, took = call(port, path, method="GET", headers={"Accept": media_type})
+            more = _peak_memory(process.pid) - before
+            row(f"{lines:,} lines, {media_type}", f"{took:.0f} ms, {len(body) / 1e6:.1f} MB, memory +{more:.0f} MB")
+
+
+def _peak_memory(pid: int) -> float:
+    """Returns the largest resident memory of a process so far, in MB (Linux)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("ascii"))
+    return int(found[1]) / 1024 if found else 0
 
 
 # ---- cold start
