@@ -176,7 +176,8 @@ def seek_rows(statement: Update) -> Update:
 
     A scan, which it may prefer for a small table, would wait for rows that other transactions have locked, and end in a
     deadlock. The key must be compared as in `for_update_by_seek`.
-    learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-query, TABLE HINT
+    learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table: FORCESEEK alone may be a query hint,
+    and of the target of an UPDATE.
     """
     return statement.ext(_SeekOption(statement.table))
 
