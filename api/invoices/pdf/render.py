@@ -136,7 +136,10 @@ def _data(document: InvoiceDocument) -> dict[str, object]:
 
 
 def _row(line: DocumentLine, currency: str) -> tuple[str, str, str, str]:
-    """Returns the cells of a line. A name that is its own description is printed once."""
-    item = line.name if line.name == line.description else f"{line.name} / {line.description}"
+    """Returns the cells of a line. A name that is its own description is printed once.
+
+    U+200E before the separator keeps name and description apart; template.typ does not print it.
+    """
+    item = line.name if line.name == line.description else f"{line.name}\u200e / {line.description}"
     price = line.unit_price * line.quantity
     return item, format_amount(line.unit_price, currency), str(line.quantity), format_amount(price, currency)

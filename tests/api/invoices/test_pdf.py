@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from api.invoices.pdf import render_pdf
 from domain.invoices.amounts import format_amount
 from tests.support.invoice_documents import WORDS, document, item, items
 from tests.support.pdf import Run, lines, read_pages
+from tools.box_font import PATH, build
 
 FOLDER = Path(api.invoices.pdf.__file__).parent
 HEADER = "Item / Description | Price per unit | Quantity | Price"
 THANKS = "Thank you for shopping with us!"
+BOXES = "RollbookBoxes-Regular"
 MARGIN = 51.0
 """18 mm in points."""
 
@@ -154,11 +157,29 @@ def test_conjuncts_have_glyphs_of_their_own(script: str, word: str, glyphs: int)
 @pytest.mark.parametrize(
     "text", ["😀", "👨‍👩‍👧", "漢字", "שלום", "العربية", "\ue000", "\u0378", "\uffff", "\U0010fffd"]
 )
-def test_characters_without_a_glyph_are_boxes(text: str) -> None:
-    pdf = render_pdf(document([item(f"a{text}z")], name=f"b{text}y"))
-    boxes = [run for run in _runs(pdf) if 0 in run.glyphs]
-    assert [run.text[0] + run.text[-1] for run in boxes] == ["by", "az"]
-    assert {font for run in boxes for font in run.fonts} == {"NotoSans-Bold", "NotoSans-Regular"}
+def test_characters_without_a_glyph_are_boxes_with_their_text(text: str) -> None:
+    runs = _runs(render_pdf(document([item(f"a{text}z")], name=f"b{text}y")))
+    assert 0 not in {glyph for run in runs for glyph in run.glyphs}, "a box without text"
+    boxes = [run for run in runs if BOXES in run.fonts]
+    is_reversed = unicodedata.bidirectional(text[0]) in ("R", "AL")  # as on the page, from the left
+    printed = text[::-1] if is_reversed else text
+    assert [run.text for run in boxes] == [f"b{printed}y", f"a{printed}z"]
+    assert [run.fonts - {BOXES} for run in boxes] == [{"NotoSans-Bold"}, {"NotoSans-Regular"}]
+
+
+def test_right_to_left_letters_do_not_move_over_the_separator() -> None:
+    [page] = read_pages(render_pdf(document([item("שלום", "דג")])))
+    assert lines(page)[6] == "םולש / גד | ₹1.00 | 1 | ₹1.00"
+
+
+def test_the_spaces_of_a_script_are_those_of_its_font() -> None:
+    for script, words in WORDS.items():
+        runs = _runs(render_pdf(document([item(words)])))
+        assert {f"NotoSans{script}-Regular"} in [run.fonts for run in runs if run.text == words]
+
+
+def test_the_font_of_the_boxes_is_the_one_that_its_tool_makes() -> None:
+    assert PATH.read_bytes() == build()
 
 
 @pytest.mark.parametrize("character", ["\u202e", "\u202a", "\u2067", "\u2028", "\u2029", "\u200b", "\u200d", "\ufeff"])
@@ -184,14 +205,20 @@ def test_a_word_that_is_too_long_is_broken_inside_its_cell(word: str) -> None:
     head = [run for run in runs if run.y < _run(pdf, "TOTAL").y and run.left < 300]
     assert max(run.right for run in head if run.y < table.y) < customer.left - 20
     assert max(run.right for run in head if run.y > table.y and run.left < 100) < table.left
-    if "漢" not in word:
-        assert _flowing(pdf).count(word.replace(" ", "")) == 4
+    assert _flowing(pdf).count(word.replace(" ", "")) == 4
 
 
 def test_the_fonts_of_the_app_are_the_only_ones() -> None:
     names = {path.name for path in (FOLDER / "fonts").iterdir()}
     scripts = [f"NotoSans{script}-{weight}.ttf" for script in WORDS for weight in ("Regular", "Bold")]
-    assert names == {"OFL.txt", "NotoSans-Regular.ttf", "NotoSans-Bold.ttf", "NotoSans-Italic.ttf", *scripts}
+    assert names == {
+        "OFL.txt",
+        "NotoSans-Regular.ttf",
+        "NotoSans-Bold.ttf",
+        "NotoSans-Italic.ttf",
+        f"{BOXES}.ttf",
+        *scripts,
+    }
     assert sum(path.stat().st_size for path in (FOLDER / "fonts").iterdir()) < 6_000_000
     assert "SIL OPEN FONT LICENSE Version 1.1" in (FOLDER / "fonts" / "OFL.txt").read_text("utf-8")
     pdf = render_pdf(document([item(" ".join(WORDS.values()) + " 漢字 😀 ∑ שלום")]))
