@@ -34,8 +34,8 @@ class Item(NamedTuple):
 
 
 def default_name(description: str) -> str:
-    """Returns the name of an item that was given none: the first 200 characters of its description."""
-    return description[:NAME_MAX]
+    """Returns the name of an item that was given none: the first 200 characters of its description, trimmed."""
+    return description[:NAME_MAX].rstrip()
 
 
 def change_item(item: Item, changes: Mapping[str, Any]) -> Item:

@@ -13,6 +13,7 @@ ITEM = Item(7, "Kurta", "Cotton kurta", 55_000, 10, "2026-12-31", 3)
 def test_the_name_of_an_item_without_one_begins_its_description() -> None:
     assert default_name("Cotton kurta") == "Cotton kurta"
     assert default_name("क" * 500) == "क" * 200
+    assert default_name("क" * 198 + " \u3000" + "क" * 300) == "क" * 198
 
 
 def test_a_change_replaces_the_given_keys_and_no_other() -> None:
