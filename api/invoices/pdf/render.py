@@ -6,7 +6,6 @@ Names reach the template as data, a JSON text among its inputs, and never as mar
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -71,32 +70,23 @@ def render_pdf(document: InvoiceDocument) -> bytes:
     data = json.dumps(_data(document), ensure_ascii=False).translate(_PRINTED)
     with _LOCK:
         compiler, fonts = _compiler()
-        try:
-            pdf = _compile(compiler, data)
-        except RuntimeError:
-            pdf = _compile(compiler, "".join(map(_left_to_right, data)))
+        pdf = _compile(compiler, data)
         if len(document.lines) > _LINES_KEPT:
             _empty_cache(fonts)
     return pdf
 
 
 def _compile(compiler: Compiler, data: str) -> bytes:
-    """Returns the PDF. Raises `RuntimeError`, also for a panic, which is no `Exception`."""
+    """Returns the PDF. Raises `RuntimeError`, also for a panic, which is no `Exception`.
+
+    typst panicked where it broke lines of right-to-left letters without a glyph; now a font has a box for each.
+    """
     try:
         return cast("bytes", compiler.compile(format="pdf", sys_inputs={"document": data}))
     except BaseException as error:
         if type(error).__name__ == "PanicException":  # of pyo3, which exports no such class
             raise RuntimeError("typst panicked") from None
         raise
-
-
-def _left_to_right(character: str) -> str:
-    """Returns U+FFFD for a character of a right-to-left script and for an invisible one, which have no glyph here.
-
-    typst panics where it breaks some lines of them (typst/typst#8667).
-    """
-    is_other = unicodedata.bidirectional(character) in ("R", "AL", "AN") or unicodedata.category(character) == "Cf"
-    return "\ufffd" if is_other else character
 
 
 @cache
