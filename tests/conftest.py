@@ -6,6 +6,7 @@ Every statement is compiled for SQL Server; every response of the server is chec
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import os
 import pkgutil
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from api import SERVICES, load_services
+
+gc.disable()  # until all tests are collected: nothing of them is garbage, and each worker scanned it again and again
 
 # Before the app is imported: tests must not use a developer's settings or database.
 _FOLDER = tempfile.mkdtemp(prefix="rollbook-")
@@ -84,6 +87,12 @@ _LONG: Final = {"test_checkov.py", "test_outage.py", "test_commands.py", "test_d
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the files."""
     items.sort(key=lambda item: item.path.name not in _LONG)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was imported and collected out of garbage collections from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 class Api:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -31,8 +32,16 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-TEST_FILES: Final = [*_files(PROJECT / "tests")]
-FILES: Final = [path for path in _files(PROJECT) if path not in TEST_FILES]
+@cache
+def _test_files() -> list[Path]:
+    return [*_files(PROJECT / "tests")]
+
+
+@cache
+def _files_of_the_project() -> list[Path]:
+    """The other files."""
+    tests = {*_test_files()}
+    return [path for path in _files(PROJECT) if path not in tests]
 
 
 @cache
@@ -83,12 +92,12 @@ def _listed(offenders: Iterable[str]) -> str:
 
 
 def test_the_files_of_every_part_are_checked() -> None:
-    names = {_name(path) for path in (*FILES, *TEST_FILES)}
+    names = {_name(path) for path in (*_files_of_the_project(), *_test_files())}
     assert names >= {"function_app.py", "api/http/endpoint.py", "persistence/users.py", "tests/test_structure.py"}
 
 
 def test_no_json_pointer_is_written_in_domain_or_persistence() -> None:
-    paths = [path for path in FILES if _name(path).startswith(("domain/", "persistence/"))]
+    paths = [path for path in _files_of_the_project() if _name(path).startswith(("domain/", "persistence/"))]
     found = [f"{_name(path)}:{line}" for path in paths for line in _pointers(_tree(path))]
     assert not found, _listed(found)
     text = '"""/a"""\nb = "/b"\nc = f"/{b}"\nd = {"d": ["/d"]}\nb"/e"\n"f/"'
@@ -96,7 +105,7 @@ def test_no_json_pointer_is_written_in_domain_or_persistence() -> None:
 
 
 def test_functions_are_short() -> None:
-    functions = [*_functions(FILES)]
+    functions = [*_functions(_files_of_the_project())]
     long = [f"{place} {function.name}" for place, function in functions if _length(function) > FUNCTION_LINES]
     assert not long, _listed(long)
     lengths = [_length(function) for _, function in functions]
@@ -105,20 +114,22 @@ def test_functions_are_short() -> None:
 
 
 def test_files_are_short() -> None:
-    long = [path for path in FILES if _lines(path) > FILE_LINES and _name(path) not in LONG_FILES]
+    long = [path for path in _files_of_the_project() if _lines(path) > FILE_LINES and _name(path) not in LONG_FILES]
     assert not long, _listed(f"{_name(path)} {_lines(path)}" for path in long)
 
 
 def test_test_files_are_short() -> None:
-    long = [path for path in TEST_FILES if _lines(path) > TEST_FILE_LINES]
+    long = [path for path in _test_files() if _lines(path) > TEST_FILE_LINES]
     assert not long, _listed(f"{_name(path)} {_lines(path)}" for path in long)
 
 
 def test_names_of_tests_have_at_most_70_characters() -> None:
+    definition = re.compile(r"^ *(?:async )?def test_(\w+)", re.MULTILINE)
     names = [
-        f"{place} {function.name}"
-        for place, function in _functions(TEST_FILES)
-        if function.name.startswith("test_") and len(function.name.removeprefix("test_")) > NAME_CHARACTERS
+        f"{_name(path)} {name}"
+        for path in _test_files()
+        for name in definition.findall(path.read_text("utf-8"))
+        if len(name) > NAME_CHARACTERS
     ]
     assert not names, _listed(names)
 

@@ -59,6 +59,7 @@ def test_a_scenario_goes_as_recorded(recordings: Recordings, world: World, file:
     _require_none(different)
 
 
+@pytest.mark.slow  # starts programs
 @pytest.mark.parametrize("key", edge.HOSTS)
 def test_a_host_with_other_settings_responds_as_recorded(recordings: Recordings, tmp_path: Path, key: str) -> None:
     settings, calls = edge.HOSTS[key]
@@ -74,6 +75,7 @@ def test_a_host_with_other_settings_responds_as_recorded(recordings: Recordings,
     _require_none(different)
 
 
+@pytest.mark.slow  # starts programs
 @pytest.mark.parametrize("key", INDEXED)
 def test_the_worker_indexes_the_functions_as_recorded(recordings: Recordings, tmp_path: Path, key: str) -> None:
     program = [sys.executable, "-c", adapter.LIST_FUNCTIONS]

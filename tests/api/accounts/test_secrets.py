@@ -42,6 +42,7 @@ def _calls(client: httpx.Client, root: dict[str, str]) -> Iterator[httpx.Respons
     yield client.post("/api/v1/sign-in", content=f'{{"password": "{PASSWORD}", ')
 
 
+@pytest.mark.slow  # dozens of hashes
 def test_a_secret_is_only_in_the_response_that_issues_it(
     client: httpx.Client, asha: Added, admin: Added, observed: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -254,6 +254,7 @@ def test_a_marked_account_signs_in_on_loopback_only(serve: Any, variables: dict[
         assert sign_in(client, "changed", SAMPLE_PASSWORD).status_code == 200
 
 
+@pytest.mark.slow  # starts a program
 def test_what_sign_in_needs_is_imported_at_first_use() -> None:
     program = "import sys, api.accounts; print(*{'argon2', 'jwt', 'cryptography'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)

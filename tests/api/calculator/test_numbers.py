@@ -9,7 +9,7 @@ from typing import Any
 import azure.functions as func
 import orjson
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from api.calculator.numbers import NewRecord, loads, parse_record
@@ -210,6 +210,7 @@ def parsed(load: Callable[[bytes], Any], body: bytes) -> Any:
         return None
 
 
+@settings(max_examples=50)
 @given(nearly_json() | st.binary(max_size=6))
 @example(b'"\\ud800"')
 @example(b'"\\\\ud800"')

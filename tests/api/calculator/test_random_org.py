@@ -217,6 +217,7 @@ def test_calls_beyond_the_limit_fail_at_once_and_send_nothing(server: Server) ->
     assert all(at_once(places, lambda _: outcome(server, most_waiting=places))), "the places are free again"
 
 
+@pytest.mark.slow  # starts a program
 def test_httpx_is_imported_at_the_first_call_of_random_org() -> None:
     program = """
 import sys

@@ -68,8 +68,16 @@ def test_a_picture_has_a_role_and_a_title(scale: PaperScale | None, title: str) 
     assert title in str(root.findtext(f"{SVG}title"))
 
 
-@pytest.mark.parametrize("scale", [None, PaperScale(50_000, 1), PaperScale(100, 1), PaperScale(93.6, 0.001)])
-@pytest.mark.parametrize("samples", [500_000, 937, 936])
+@pytest.mark.parametrize(
+    ("scale", "samples"),
+    [
+        (None, 500_000),
+        (None, 936),
+        (PaperScale(50_000, 1), 500_000),
+        (PaperScale(100, 1), 937),
+        (PaperScale(93.6, 0.001), 936),
+    ],
+)
 def test_64_leads_stay_below_500_kb(scale: PaperScale | None, samples: int) -> None:
     signal = np.random.default_rng(1).choice(np.array([SAMPLE_MIN, SAMPLE_MAX]), samples)
     names = ["&" * 31 + chr(ord("A") + number) for number in range(64)]

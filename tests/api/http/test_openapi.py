@@ -241,6 +241,7 @@ def _written(file: Path, holder_check: str) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.slow  # starts a program
 def test_the_pattern_of_a_pan_follows_the_setting(tmp_path: Path) -> None:
     lenient = json.loads(_written(tmp_path / "openapi.json", "off"))["components"]["schemas"]
     for schema in ("CreateUser", "UpdateData"):

@@ -180,10 +180,10 @@ def _mebibyte_of_ids() -> bytes:
     ("endpoint", "make"),
     [
         ("create_user", _mebibyte_of_keys),
-        ("get_users", _mebibyte_of_keys),
-        ("update_user", _mebibyte_of_nested_keys),
+        pytest.param("get_users", _mebibyte_of_keys, marks=pytest.mark.slow),
+        pytest.param("update_user", _mebibyte_of_nested_keys, marks=pytest.mark.slow),
         ("update_user", _mebibyte_of_ids),
-        ("addTransaction", _mebibyte_of_keys),
+        pytest.param("addTransaction", _mebibyte_of_keys, marks=pytest.mark.slow),
     ],
 )
 def test_a_mebibyte_of_violations_has_a_small_response(api: Any, endpoint: str, make: Any) -> None:

@@ -46,6 +46,7 @@ def test_the_bytes_are_the_same_in_every_process() -> None:
     assert b"CreationDate" not in render_pdf(document([]))
 
 
+@pytest.mark.slow  # starts a program
 def test_the_first_pdf_imports_typst_and_no_pdf_takes_seconds() -> None:
     program = (
         "import sys, time\n"

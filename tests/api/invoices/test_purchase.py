@@ -135,6 +135,7 @@ def test_all_bad_entries_are_named_before_anything_is_read(shop: Shop, body: Any
         assert (status, code, sorted(found)) == (400, *expected)
 
 
+@pytest.mark.slow  # a thousand calls
 def test_a_purchase_has_up_to_1000_lines_of_up_to_1000000_pieces(shop: Shop) -> None:
     items = [shop.item(quantity=1_000_000) for _ in range(1000)]
     response = shop.buy(shop.customer(), *[(item, 1_000_000) for item in reversed(items)])

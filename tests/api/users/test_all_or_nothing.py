@@ -12,6 +12,7 @@ import pytest
 ROW = ["id", "user_id", "version", "manager_id", "created_at", "updated_at", "is_active"]
 
 
+@pytest.mark.slow  # ten thousand users
 @pytest.mark.parametrize("statement", ["UPDATE", "INSERT"])
 def test_ten_thousand_ids_are_all_or_nothing_at_a_failure_half_way(
     api: Any, managers: list[str], database_file: Path, store_users: Any, stored: Any, statement: str
@@ -31,6 +32,7 @@ def test_ten_thousand_ids_are_all_or_nothing_at_a_failure_half_way(
     assert len(stored("id")) == 20_000
 
 
+@pytest.mark.slow  # ten thousand users
 def test_ten_thousand_ids_are_sorted_and_every_version_is_right(
     api: Any, managers: list[str], store_users: Any, unknown_id: str
 ) -> None:

@@ -143,6 +143,7 @@ def test_whatever_the_clock_does_the_last_list_is_of_today_or_tomorrow(jumps: li
 # ---- the schedule of the template
 
 
+@pytest.mark.slow  # every quarter-hour of a year
 @pytest.mark.parametrize(
     ("zone", "schedule"),
     [

@@ -196,7 +196,7 @@ def calls_of(added: st.SearchStrategy[int], taken: st.SearchStrategy[int]) -> st
 @given(calls_of(st.integers(1, 9), st.one_of(st.integers(1, 4), st.integers(1, 16))))
 @example([Add("A", 3, TIMESTAMPS[0]), Add("B", 2, TIMESTAMPS[3]), Add("A", -2, TIMESTAMPS[3]), Spend(3)])
 @example([Add("A", 3, TIMESTAMPS[0]), Add("A", -3, TIMESTAMPS[0]), Spend(1), Add("B", 1, TIMESTAMPS[2]), Spend(1)])
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_the_ledger_matches_a_replay_of_all_calls_point_by_point(calls: list[Call]) -> None:
     assert_every_call_has_the_result_of_its_replay(calls, unit=1, most=POINTS_MAX)
 
@@ -210,7 +210,7 @@ SEVENTH = POINTS_MAX // 7
     [Add("A", 7, TIMESTAMPS[0]), Add("A", -7, TIMESTAMPS[0]), Add("A", 1, TIMESTAMPS[0]), Add("A", -1, TIMESTAMPS[0])]
 )
 @example([Add("A", 4, TIMESTAMPS[0]), Add("B", 4, TIMESTAMPS[0]), Add("B", 3, TIMESTAMPS[0]), Spend(7)])
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_near_64_bits_the_ledger_matches_a_replay_in_sevenths(calls: list[Call]) -> None:
     assert SEVENTH * 7 == POINTS_MAX
     assert_every_call_has_the_result_of_its_replay(calls, unit=SEVENTH, most=7)

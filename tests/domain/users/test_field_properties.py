@@ -100,7 +100,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 @example(value="\udfff")
 @example(value=[[[ASHA]]])
 @example(value=[ASHA, BALA.upper(), ASHA])
-@settings(max_examples=150)
+@settings(max_examples=75)
 def test_parsing_is_total_and_idempotent(parse: Callable[[object], object], value: object) -> None:
     stored = accepted(parse, value)
     if stored is not None:
