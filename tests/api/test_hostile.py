@@ -36,7 +36,7 @@ values = st.recursive(
     max_leaves=12,
 )
 bodies = st.dictionaries(st.sampled_from(KEYS), values, max_size=6) | values
-fuzzing = settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzing = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check(response: Any) -> None:

@@ -17,6 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+import settings
+from function_app import build
+from persistence.database import connections
 from tests.support.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, environment, new_user, running, start_error
 
 ENDPOINTS = ["create_user", "delete_user", "get_users", "update_user"]
@@ -25,6 +28,17 @@ ENDPOINTS = ["create_user", "delete_user", "get_users", "update_user"]
 def failed_start(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:
     """Returns the line that the program prints when it does not start."""
     return start_error(environment(folder, settings, project), *arguments, project=project)
+
+
+def error_of_the_app(folder: Path, **variables: str) -> str:
+    """Returns the line of the error of an app with these settings, without the start of a program."""
+    try:
+        with pytest.raises(settings.SettingsError) as caught:
+            build(settings.load({"DATABASE_URL": f"sqlite:///{folder}/x.db", "SERVICES": "users", **variables}, folder))
+    finally:
+        connections.close()
+    (line,) = str(caught.value).splitlines()
+    return line
 
 
 @pytest.fixture(scope="module")
@@ -225,10 +239,14 @@ def test_origins_that_cannot_be_read_are_one_line(other_project: Path, tmp_path:
     ],
 )
 def test_a_setting_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
-    settings = {name: value}
-    line = failed_start(tmp_path, project=PROJECT, **settings)
-    assert line.startswith(f"Cannot start: {name} ")
+    line = error_of_the_app(tmp_path, **{name: value})
+    assert line.startswith(f"{name} ")
     assert value in line
+
+
+def test_an_error_of_the_settings_is_the_line_that_is_printed(tmp_path: Path) -> None:
+    line = failed_start(tmp_path, PYTHON_THREADPOOL_THREAD_COUNT="0")
+    assert line.startswith("Cannot start: PYTHON_THREADPOOL_THREAD_COUNT ")
 
 
 def test_the_page_without_its_package_is_one_line_that_names_both(tmp_path: Path) -> None:
@@ -259,10 +277,16 @@ def test_an_unknown_service_is_one_line_with_the_known_ones(tmp_path: Path) -> N
 def test_an_unusable_database_is_one_line_without_its_password(tmp_path: Path, url: str) -> None:
     text = tmp_path / "text.txt"
     text.write_text("This is no database. " * 100, "utf-8")
-    line = failed_start(tmp_path, DATABASE_URL=url.format(folder=tmp_path))
-    assert line.startswith("Cannot start: DATABASE_URL ")
+    line = error_of_the_app(tmp_path, DATABASE_URL=url.format(folder=tmp_path))
+    assert line.startswith("DATABASE_URL ")
     assert "secret" not in line
     assert text.read_text("utf-8") == "This is no database. " * 100
+
+
+def test_a_database_that_is_not_supported_is_one_line_without_its_password(tmp_path: Path) -> None:
+    line = failed_start(tmp_path, DATABASE_URL="postgresql://user:secret@host/db")
+    assert line.startswith("Cannot start: DATABASE_URL ")
+    assert "secret" not in line
 
 
 def test_on_azure_it_does_not_start_without_a_database_url(other_project: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ CALLS: Final = [
     ("POST", "items/"), ("PATCH", "items/1"), ("POST", "customers/"), ("POST", PURCHASE), ("PUT", PURCHASE),
     ("POST", "customer-purchase/2"), ("PUT", "customer-purchase/2"),
 ]  # fmt: skip
-fuzzing = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzing = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _send(shop: Shop, call: tuple[str, str], content: bytes) -> Any:

@@ -228,7 +228,7 @@ spends = st.integers(1, 40)
 
 @pytest.mark.slow  # hundreds of generated calls
 @given(calls=st.lists(adds | adds | spends, min_size=8, max_size=30))
-@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_sequence_of_calls_matches_the_model_of_single_points(
     ledger: Ledger, calls: list[tuple[str, int, int] | int]
 ) -> None:

@@ -108,5 +108,5 @@ class Versions(RuleBasedStateMachine):
 
 def test_any_sequence_of_calls_leaves_the_records_of_the_model(api: Any) -> None:
     machine = type("VersionsOverHttp", (Versions,), {"api": api})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=30))
     assert api.post("get_users").status_code == 200
