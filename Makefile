@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Test files in parallel, except on a SQL Server, which all tests share; more than a small machine has cores, because
-# many tests wait. In the order of tests/conftest.py: by default files with few tests, the longest among them, are last.
-PYTEST := $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n 4 --dist loadfile --no-loadscope-reorder)
+# many tests wait; but each worker collects all of them, which takes seconds of a core. In the order of
+# tests/conftest.py: by default files with few tests, the longest among them, are last.
+WORKERS := 4
+PYTEST = $(BIN)/pytest $(if $(TEST_DATABASE_URL),,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 # Images often set it. The tests start hundreds of processes, which would all compile the app again.
 unexport PYTHONDONTWRITEBYTECODE
 # Pins within their range are kept; make lock UPGRADE=--upgrade replaces all of them.
@@ -31,6 +33,7 @@ run: export MALLOC_MMAP_THRESHOLD_ ?= 1048576
 run: $(VENV)/installed local.settings.json  ## serve the app on http://127.0.0.1:7071
 	@exec $(BIN)/python -m devhost
 
+check: WORKERS := 3
 check: $(VENV)/installed  ## format, lint, types, imports, domain and API tests
 	$(STATIC)
 	$(PYTEST) -m "not slow" tests/api tests/domain tests/golden tests/tools tests/test_*.py
