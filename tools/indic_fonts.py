@@ -1,6 +1,7 @@
 """`python -m tools.indic_fonts FOLDER`: makes the Indic fonts of api/invoices/pdf/fonts/ from Noto's in FOLDER.
 
-A page looks as before. What programs read from it differs where typst and readers of PDFs disagree about signs:
+A page looks as before, except for small moves of signs (`SMALL`). What programs read from it differs where typst and
+readers of PDFs disagree about signs:
 
 * typst writes the text of a consonant and its signs once for all of their glyphs (`ActualText`). poppler takes the end
   of the last glyph for the end of this text: a sign that ends left of its consonant leaves a gap, which it reads as a
@@ -30,7 +31,7 @@ MARK: Final = 3
 """The class of signs in GDEF, which have a place on another glyph."""
 
 SMALL: Final = 60
-"""A contextual move up or down of at most so many thousandths of the size is left out: it cannot be seen."""
+"""A contextual move up or down of at most so many thousandths of the size is dropped: half a point on an invoice."""
 
 Height = int
 Heights = dict[str, dict[Height, set[str]]]
