@@ -178,17 +178,19 @@ def test_a_proxy_of_the_environment_is_for_https_alone(
 
 
 def test_other_failures_wait_and_do_not_hold_up_the_rest(tick: Tick, peer: PeerSite) -> None:
-    queue("a", "b", "c")
-    peer.statuses = [500, 401, 302]
+    statuses = [302, 401, 403, 404, 405, 408, 411, 429, 500, 503]
+    names = [f"customer {status}" for status in statuses]
+    queue(*names)
+    peer.statuses = [*statuses]
     tick()
-    assert peer.names == ["a", "b", "c"], "a redirect is not followed"
-    assert [row["last_error"] for row in entries()] == ["status 500", "status 401", "status 302"]
+    assert peer.names == names, "a redirect is not followed"
+    assert [row["last_error"] for row in entries()] == [f"status {status}" for status in statuses]
     assert not any(row["set_aside_reason"] for row in entries())
     tick()
-    assert len(peer.received) == 3, "they wait"
+    assert len(peer.received) == len(names), "they wait"
     change(outbox.requeue, None, now=now())
     tick()
-    assert peer.names == ["a", "b", "c"] * 2
+    assert peer.names == names * 2
     assert entries() == []
 
 
