@@ -79,6 +79,7 @@ def test_a_customer_is_sent_signed_and_leaves_the_outbox(tick: Tick, peer: PeerS
     ((path, headers, body),) = peer.received
     assert path == "/api/peer-customers"
     assert headers["content-type"] == "application/json"
+    assert headers["accept-encoding"] == "identity", "the response is read as it is"
     assert abs(int(headers["x-rollbook-time"]) - time.time()) < 60
     expected = {"id": entry.customer_uid, "name": "Asha Rao", "phone": "+919876543210", "address": "1 Street"}
     assert orjson.loads(body) == expected
