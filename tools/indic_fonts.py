@@ -31,7 +31,8 @@ MARK: Final = 3
 """The class of signs in GDEF, which have a place on another glyph."""
 
 SMALL: Final = 60
-"""A contextual move up or down of at most so many thousandths of the size is dropped: half a point on an invoice."""
+"""A move up or down of at most so many thousandths of the size, which depends on the letter, is made for all letters:
+half a point on an invoice."""
 
 Height = int
 Heights = dict[str, dict[Height, set[str]]]
@@ -61,10 +62,30 @@ def _subtables(font: TTFont, kind: int) -> Iterator[Any]:
 
 
 def _drop_small_moves(font: TTFont) -> None:
+    """Draws a sign that some letters move down a little that much lower everywhere, so that it touches none of them."""
+    lowest: dict[str, Height] = {}
     for single in _subtables(font, 1):
-        for value in [single.Value] if single.Format == 1 else single.Value:
+        signs = single.Coverage.glyphs
+        values = [single.Value] * len(signs) if single.Format == 1 else single.Value
+        for sign, value in zip(signs, values, strict=True):
+            height = getattr(value, "YPlacement", None) or 0
+            if abs(height) <= SMALL:
+                lowest[sign] = min(height, lowest.get(sign, 0))
+        for value in values:
             if abs(getattr(value, "YPlacement", None) or 0) <= SMALL:
                 value.YPlacement = 0
+    for sign, height in lowest.items():
+        _lower(font, sign, height)
+
+
+def _lower(font: TTFont, sign: str, height: Height) -> None:
+    glyph = font["glyf"][sign]
+    if glyph.isComposite():
+        for component in glyph.components:
+            component.y += height
+    elif glyph.numberOfContours:
+        glyph.coordinates.translate((0, height))
+    glyph.recalcBounds(font["glyf"])
 
 
 # ---- signs at other heights
