@@ -16,9 +16,10 @@ def format_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def shift_timestamp(timestamp: str, seconds: int) -> str:
-    """Returns the timestamp that is so many seconds later, or earlier for a negative number."""
-    return format_timestamp(datetime.fromisoformat(timestamp) + timedelta(seconds=seconds))
+def shift_timestamp(timestamp: str, seconds: int = 0, *, microseconds: int = 0) -> str:
+    """Returns the timestamp that is so much later, or earlier for negative numbers."""
+    moved = datetime.fromisoformat(timestamp) + timedelta(seconds=seconds, microseconds=microseconds)
+    return format_timestamp(moved)
 
 
 def parse_rfc3339(text: str) -> str | None:

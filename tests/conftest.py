@@ -60,7 +60,7 @@ from persistence.migrations.history import list_branches
 from persistence.migrations.scripts import apply_scripts
 from persistence.migrations.state import migration_branches
 from persistence.migrations.upgrade import upgrade
-from persistence.users import USERS
+from persistence.users.tables import USERS
 from tests.conformance import Conformance
 from tests.support.rows import insert_rows, reset_database
 from tests.support.seed import SEED_MANAGERS

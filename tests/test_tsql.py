@@ -10,7 +10,7 @@ import sqlglot.expressions
 from sqlalchemy import bindparam, insert, select
 
 from persistence.migrations.scripts import SQL, split_batches
-from persistence.users import USERS
+from persistence.users.tables import USERS
 from tests.support.tsql import ALLOWED, KNOWN_GAPS, check_tsql, compile_tsql
 
 SETTINGS = "SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET XACT_ABORT ON;\nGO\n"

@@ -22,7 +22,7 @@ from api.users.schemas import (
     format_cursor,
     update_user_model,
 )
-from domain.timestamps import format_timestamp
+from domain.users.changes import Attribution, next_timestamp
 from domain.users.errors import (
     BulkUpdateKeysError,
     ManagerInactiveError,
@@ -53,7 +53,7 @@ service = Service("users", settings=UsersSettings)
 def create_user(request: CreateUser, connection: Connection) -> Response:
     """Creates a user and returns the stored record."""
     user = new_user(**request.model_dump(), user_id=str(uuid.uuid4()), now=datetime.now(UTC))
-    if not store.insert_user(connection, user):
+    if not store.insert_user(connection, user, Attribution()):
         require_active_manager(store.find_manager_is_active(connection, user["manager_id"]))
     return Response(CreatedUser(message="User created successfully", user_id=user["user_id"], user=user), 201)
 
@@ -85,7 +85,7 @@ def get_users(request: GetUsers, connection: Connection, settings: UsersSettings
 def delete_user(request: DeleteUser, connection: Connection) -> Response:
     """Deletes every version of a user."""
     (key,) = request.model_fields_set
-    user_id = store.delete_user(connection, key, getattr(request, key))
+    user_id = store.delete_user(connection, key, getattr(request, key), Attribution(), now=datetime.now(UTC))
     if user_id is None:
         raise user_not_found(key)
     return Response(DeletedUser(message="User deleted successfully", user_id=user_id))
@@ -109,7 +109,8 @@ def update_user(request: UpdateUser, connection: Connection) -> Response:
         require_active_manager(manager_is_active)
     plan = plan_update(request.user_ids, current, changes)
     # Read the clock under the lock: a call that waited for it must not write an earlier timestamp than its predecessor.
-    store.save_update(connection, plan, changes, now=format_timestamp(datetime.now(UTC)))
+    changed_at = next_timestamp(datetime.now(UTC), (user.changed_at for user in current))
+    store.save_update(connection, plan, changes, Attribution(), now=changed_at)
     return Response(_updated(plan), 207 if plan.not_found else 200)
 
 

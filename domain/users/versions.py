@@ -1,12 +1,13 @@
-"""The versions of a user, and the effect of an update on them."""
+"""The versions of a user, and the effect of changes on them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Annotated, NamedTuple, TypedDict
+from typing import Annotated, Final, NamedTuple, TypedDict
 
 from domain.timestamps import format_timestamp
+from domain.users.changes import Change, Operation
 from domain.users.errors import (
     BulkUpdateKeysError,
     ManagerInactiveError,
@@ -32,6 +33,10 @@ class UserRecord(TypedDict):
     is_active: bool
 
 
+UPDATABLE: Final = ("full_name", "mob_num", "pan_num", "manager_id")
+"""The columns that a caller gives, in the order in which the log names them."""
+
+
 class Changes(TypedDict, total=False):
     """The parsed new values of an update. The value of an absent key does not change."""
 
@@ -42,7 +47,7 @@ class Changes(TypedDict, total=False):
 
 
 class CurrentUser(NamedTuple):
-    """The columns of a current version that an update reads. `id` is the key of its row."""
+    """What an update reads of a current version: `id` is the key of its row, `changed_at` when it was last changed."""
 
     id: int
     user_id: str
@@ -50,19 +55,27 @@ class CurrentUser(NamedTuple):
     full_name: str
     mob_num: str
     pan_num: str
+    version: int
+    changed_at: str
 
 
 class UpdatePlan(NamedTuple):
     """The effect of an update: rows by `id`, users by `user_id` in the order of the request.
 
-    Rows `in_place` are overwritten; rows `superseded` are closed and followed by a new version.
+    Rows `in_place` are overwritten; rows `superseded` are closed and followed by a new version. `log` has the change of
+    each updated user.
     """
 
     in_place: list[int]
     superseded: list[int]
-    updated: list[str]
+    log: list[Change]
     unchanged: list[str]
     not_found: list[str]
+
+    @property
+    def updated(self) -> list[str]:
+        """The users who are changed."""
+        return [change.user_id for change in self.log]
 
 
 def new_user(
@@ -79,6 +92,12 @@ def new_user(
         "updated_at": None,
         "is_active": True,
     }
+
+
+def creation(user: UserRecord) -> Change:
+    """Returns the log's entry of a new user: of its columns, those that were given and are not null."""
+    given = tuple(name for name in UPDATABLE if user[name] is not None)
+    return Change(user["user_id"], 1, Operation.CREATED, given, user["manager_id"])
 
 
 def require_bulk_keys(user_ids: Sequence[str], changes: Collection[str]) -> None:
@@ -113,20 +132,26 @@ def plan_update(user_ids: Sequence[str], current: Collection[CurrentUser], chang
     """
     in_place: list[int] = []
     superseded: list[int] = []
+    log: list[Change] = []
     users = {user.user_id: user for user in current}
-    updated: list[str] = []
     unchanged: list[str] = []
     not_found: list[str] = []
     for user_id in user_ids:
         user = users.get(user_id)
         if user is None:
             not_found.append(user_id)
-        elif all(getattr(user, key) == value for key, value in changes.items()):
-            unchanged.append(user_id)
-        else:
-            moves = user.manager_id is not None and user.manager_id != changes.get("manager_id", user.manager_id)
+        elif changed := tuple(key for key, value in changes.items() if getattr(user, key) != value):
+            moves = user.manager_id is not None and "manager_id" in changed
             (superseded if moves else in_place).append(user.id)
-            updated.append(user_id)
+            log.append(_update_of(user, changed, changes, moves=moves))
+        else:
+            unchanged.append(user_id)
     if not users:
         raise UsersNotFoundError(member_values={"not_found": not_found})
-    return UpdatePlan(in_place, superseded, updated, unchanged, not_found)
+    return UpdatePlan(in_place, superseded, log, unchanged, not_found)
+
+
+def _update_of(user: CurrentUser, changed: tuple[str, ...], changes: Changes, *, moves: bool) -> Change:
+    operation = Operation.REASSIGNED if moves else Operation.UPDATED
+    manager_id = changes.get("manager_id", user.manager_id)
+    return Change(user.user_id, user.version + moves, operation, changed, manager_id)

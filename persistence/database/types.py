@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import CHAR, BigInteger, Boolean, Integer, LargeBinary, SmallInteger, String, Unicode
-from sqlalchemy.dialects.mssql import VARBINARY
+from sqlalchemy.dialects.mssql import ROWVERSION, VARBINARY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
@@ -56,6 +56,9 @@ Blob = LargeBinary().with_variant(VARBINARY("max"), "mssql")  # type: ignore[no-
 
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 """A key that the database generates. SQLite generates one only for a column whose type is INTEGER."""
+
+RowVersion = LargeBinary(8).with_variant(ROWVERSION(), "mssql")  # type: ignore[no-untyped-call]
+"""A number of the database that increases with every row that is written, in eight bytes; SQL Server alone has it."""
 
 
 def case_sensitive_text(length: int) -> TypeEngine[str]:

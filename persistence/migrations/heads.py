@@ -9,5 +9,5 @@ HEADS: Final = {
     "invoices": "invoices_0001",
     "points": "points_0001",
     "shared": "shared_0002",
-    "users": "users_0001",
+    "users": "users_0002",
 }

@@ -14,5 +14,15 @@ GO
 GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.users TO rollbook_app;
 GO
 
+-- What the log says of changes is never altered; what it has of a user's data goes with the user.
+GRANT SELECT, INSERT ON dbo.user_changes TO rollbook_app;
+GO
+
+GRANT SELECT, INSERT, DELETE ON dbo.user_change_values TO rollbook_app;
+GO
+
+GRANT SELECT ON dbo.user_logs TO rollbook_app;
+GO
+
 GRANT UNMASK TO rollbook_app;
 GO

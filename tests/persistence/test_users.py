@@ -11,10 +11,12 @@ from sqlalchemy import update
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.exc import IntegrityError
 
+from domain.users.changes import Attribution
 from domain.users.versions import UpdatePlan
 from persistence.database.connections import transaction
 from persistence.database.errors import LostRaceError
-from persistence.users import _LOAD, _LOAD_WITH_MANAGER, USERS, save_update
+from persistence.users.records import _LOAD, _LOAD_WITH_MANAGER, save_update
+from persistence.users.tables import USERS
 
 
 @pytest.mark.parametrize("masked", [{"mob_num": "XXXXXX3210"}, {"pan_num": "XXXXXX234F"}])
@@ -50,7 +52,7 @@ def test_a_row_that_is_not_as_loaded_is_a_lost_race(api: Any, managers: list[str
 
     def save() -> None:
         with transaction() as connection:
-            save_update(connection, plan, {"manager_id": managers[1]}, now="2026-01-01T00:00:00.000000Z")
+            save_update(connection, plan, {"manager_id": managers[1]}, Attribution(), now="2026-01-01T00:00:00.000000Z")
 
     with pytest.raises(LostRaceError):
         save()

@@ -15,7 +15,7 @@ from persistence.database.clauses import json_rows
 from persistence.invoices.tables import COUNTERS, LOW_STOCK_LISTS
 from persistence.migrations.heads import HEADS
 from persistence.points import LEDGER
-from persistence.users import MANAGERS
+from persistence.users.tables import MANAGERS
 from tests.support.seed import SEED_MANAGERS
 
 _VERSIONS: Final = table_clause("alembic_version", column_clause("version_num", Unicode()))

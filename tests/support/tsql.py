@@ -42,7 +42,8 @@ ALLOWED: Final = {
     # operators
     "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Paren", "Case",
     # functions
-    "If", "Cast", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID",
+    "If", "Cast", "Coalesce", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID",
+    "DateAdd", "SYSUTCDATETIME",
     "CurrentSchema", "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
     # scripts
     "Set", "SetItem", "IfBlock", "Block", "Create", "Index", "IndexParameters", "ColumnDef", "DataType",

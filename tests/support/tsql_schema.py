@@ -70,11 +70,16 @@ def script_statements(*paths: Path) -> list[str]:
 
 
 def model_statements(models: MetaData) -> list[str]:
-    """The statements that create the tables of the models, with key names as in the migrations."""
+    """The statements that create the tables of the models, with key names as in the migrations.
+
+    Columns that SQL Server alone has are marked as system columns, which `CreateTable` leaves out.
+    """
     convention = {"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
     named = MetaData(naming_convention=convention)
     for table in models.tables.values():
-        table.to_metadata(named)
+        copy = table.to_metadata(named)
+        for column in copy.columns:
+            column.system = False
     tables = named.sorted_tables
     statements: list[ExecutableDDLElement] = [CreateTable(table) for table in tables]
     statements += [CreateIndex(index) for table in tables for index in table.indexes]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from persistence.database import connections
-from persistence.users import MANAGERS
+from persistence.users.tables import MANAGERS
 from tests.support.seed import SEED_MANAGERS
 
 MISSING = "missing-key"

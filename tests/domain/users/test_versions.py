@@ -22,7 +22,6 @@ from domain.users.errors import (
 from domain.users.versions import (
     Changes,
     CurrentUser,
-    UpdatePlan,
     new_user,
     plan_update,
     require_active_manager,
@@ -107,7 +106,24 @@ def test_the_error_for_a_user_who_is_not_found_names_the_given_key(key: str) -> 
 
 def user(row_id: int, user_id: str = ASHA, manager_id: str | None = None, **values: str) -> CurrentUser:
     stored: dict[str, Any] = {"full_name": "Asha Rao", "mob_num": "9876543210", "pan_num": "ABCPE1234F", **values}
-    return CurrentUser(id=row_id, user_id=user_id, manager_id=manager_id, **stored)
+    return CurrentUser(
+        id=row_id, user_id=user_id, manager_id=manager_id, version=3, changed_at="2024-01-01T00:00:00.000000Z", **stored
+    )
+
+
+class Effect(NamedTuple):
+    """The parts of a plan without its log."""
+
+    in_place: list[int]
+    superseded: list[int]
+    updated: list[str]
+    unchanged: list[str]
+    not_found: list[str]
+
+
+def effect(user_ids: Sequence[str], current: Sequence[CurrentUser], changes: Changes) -> Effect:
+    plan = plan_update(user_ids, current, changes)
+    return Effect(plan.in_place, plan.superseded, plan.updated, plan.unchanged, plan.not_found)
 
 
 OTHER_VALUES = [
@@ -122,9 +138,9 @@ SAME_VALUES = [
     Changes(mob_num="9876543210"),
     Changes(full_name="Asha Rao", mob_num="9876543210", pan_num="ABCPE1234F"),
 ]
-IN_PLACE = UpdatePlan(in_place=[7], superseded=[], updated=[ASHA], unchanged=[], not_found=[])
-SUPERSEDED = UpdatePlan(in_place=[], superseded=[7], updated=[ASHA], unchanged=[], not_found=[])
-UNCHANGED = UpdatePlan(in_place=[], superseded=[], updated=[], unchanged=[ASHA], not_found=[])
+IN_PLACE = Effect(in_place=[7], superseded=[], updated=[ASHA], unchanged=[], not_found=[])
+SUPERSEDED = Effect(in_place=[], superseded=[7], updated=[ASHA], unchanged=[], not_found=[])
+UNCHANGED = Effect(in_place=[], superseded=[], updated=[], unchanged=[ASHA], not_found=[])
 
 
 @pytest.mark.parametrize("values", OTHER_VALUES)
@@ -139,37 +155,37 @@ UNCHANGED = UpdatePlan(in_place=[], superseded=[], updated=[], unchanged=[ASHA],
     ],
 )
 def test_only_another_manager_supersedes_a_version(
-    stored: str | None, sent: str | None, plan: UpdatePlan, values: Changes
+    stored: str | None, sent: str | None, plan: Effect, values: Changes
 ) -> None:
     changes = values if sent is None else Changes(**values, manager_id=sent)
-    assert plan_update([ASHA], [user(7, manager_id=stored)], changes) == plan
+    assert effect([ASHA], [user(7, manager_id=stored)], changes) == plan
 
 
 @pytest.mark.parametrize(
     ("stored", "plan"), [(None, IN_PLACE), (SOUTH, SUPERSEDED), (NORTH, UNCHANGED)], ids=["none", "another", "same"]
 )
 @pytest.mark.parametrize("values", [Changes(), *SAME_VALUES])
-def test_beside_equal_values_the_manager_alone_decides(stored: str | None, plan: UpdatePlan, values: Changes) -> None:
+def test_beside_equal_values_the_manager_alone_decides(stored: str | None, plan: Effect, values: Changes) -> None:
     changes = Changes(**values, manager_id=NORTH)
-    assert plan_update([ASHA], [user(7, manager_id=stored)], changes) == plan
+    assert effect([ASHA], [user(7, manager_id=stored)], changes) == plan
 
 
 @pytest.mark.parametrize("manager_id", [None, NORTH])
 @pytest.mark.parametrize("changes", SAME_VALUES)
 def test_values_equal_to_what_is_stored_write_nothing(changes: Changes, manager_id: str | None) -> None:
-    assert plan_update([ASHA], [user(7, manager_id=manager_id)], changes) == UNCHANGED
+    assert effect([ASHA], [user(7, manager_id=manager_id)], changes) == UNCHANGED
 
 
 def test_unknown_ids_are_skipped_and_reported_in_the_order_of_the_request() -> None:
     unknown = [f"00000000-0000-4000-8000-00000000000{digit}" for digit in (3, 1, 2)]
-    plan = plan_update([unknown[0], ASHA, unknown[1], unknown[2]], [user(7)], Changes(manager_id=NORTH))
-    assert plan == UpdatePlan(in_place=[7], superseded=[], updated=[ASHA], unchanged=[], not_found=unknown)
+    plan = effect([unknown[0], ASHA, unknown[1], unknown[2]], [user(7)], Changes(manager_id=NORTH))
+    assert plan == Effect(in_place=[7], superseded=[], updated=[ASHA], unchanged=[], not_found=unknown)
 
 
 def test_each_user_of_a_bulk_update_is_decided_alone() -> None:
     current = [user(1, ASHA), user(2, BALA, NORTH), user(3, CHAN, SOUTH)]
-    plan = plan_update([CHAN, BALA, ASHA], current, Changes(manager_id=NORTH))
-    assert plan == UpdatePlan(in_place=[1], superseded=[3], updated=[CHAN, ASHA], unchanged=[BALA], not_found=[])
+    plan = effect([CHAN, BALA, ASHA], current, Changes(manager_id=NORTH))
+    assert plan == Effect(in_place=[1], superseded=[3], updated=[CHAN, ASHA], unchanged=[BALA], not_found=[])
 
 
 def test_an_update_of_unknown_ids_alone_is_rejected_and_names_them_in_order() -> None:
@@ -180,8 +196,8 @@ def test_an_update_of_unknown_ids_alone_is_rejected_and_names_them_in_order() ->
 
 def test_users_who_are_all_unchanged_are_no_error() -> None:
     current = [user(1, ASHA, NORTH), user(2, BALA, NORTH)]
-    plan = plan_update([BALA, ASHA], current, Changes(manager_id=NORTH))
-    assert plan == UpdatePlan(in_place=[], superseded=[], updated=[], unchanged=[BALA, ASHA], not_found=[])
+    plan = effect([BALA, ASHA], current, Changes(manager_id=NORTH))
+    assert plan == Effect(in_place=[], superseded=[], updated=[], unchanged=[BALA, ASHA], not_found=[])
 
 
 manager_ids = st.sampled_from([NORTH, SOUTH, EAST])
@@ -208,7 +224,7 @@ def test_every_id_is_reported_once_and_every_write_belongs_to_an_updated_user(
 ) -> None:
     current = [user(10 + position, user_ids[position], stored) for position, stored in enumerate(managers)]
     requested = [user_ids[position] for position in order]
-    plan = plan_update(requested, current, Changes(manager_id=manager_id))
+    plan = effect(requested, current, Changes(manager_id=manager_id))
     stored_managers = {one.user_id: one.manager_id for one in current}
     rows = {one.user_id: one.id for one in current}
     assert plan.not_found == [one for one in requested if one not in stored_managers]
@@ -230,7 +246,7 @@ class Version(NamedTuple):
 def carry_out(history: Sequence[Version], changes: Changes) -> list[Version]:
     """Returns the history after an update, from the plan of `plan_update` and the contract."""
     *closed, last = history
-    plan = plan_update([last.current.user_id], [last.current], changes)
+    plan = effect([last.current.user_id], [last.current], changes)
     after = last.current._replace(**cast("dict[str, Any]", changes))
     if plan.in_place:
         assert plan.in_place == [last.current.id]

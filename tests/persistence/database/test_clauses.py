@@ -18,7 +18,7 @@ from persistence.database.clauses import (
     seek_rows,
     skip_locked,
 )
-from persistence.users import USERS
+from persistence.users.tables import USERS
 
 
 def _on_sql_server(statement: ClauseElement) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, CursorResult, Select, Unicode, bindparam, insert, select, text
 
+from domain.users.changes import Attribution
 from persistence.database import connections, retries
 from persistence.database.errors import OutcomeUnknownError
-from persistence.users import USERS, delete_user
+from persistence.users import delete_user
+from persistence.users.tables import USERS
 from tests.support.counting_driver import Server
 
 READ_SECONDS, WRITE_SECONDS = 30, 10
@@ -187,7 +190,7 @@ def test_a_transaction_that_the_server_lost_is_no_success(server: Server, api: A
 
     def delete() -> None:
         with connections.transaction() as connection:
-            assert delete_user(connection, "user_id", user["user_id"])
+            assert delete_user(connection, "user_id", user["user_id"], Attribution(), now=datetime.now(UTC))
             server.connections[-1].data.rollback()
 
     with pytest.raises(OutcomeUnknownError):

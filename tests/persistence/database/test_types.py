@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 
-from persistence.users import USERS
+from persistence.users.tables import USERS
 
 SQL_SERVER = sql_server_dialect.dialect()  # type: ignore[no-untyped-call]
 

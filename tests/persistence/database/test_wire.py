@@ -14,12 +14,14 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import insert
 
+from domain.users.changes import Attribution
 from domain.users.errors import MobNumTakenError
 from persistence.database.connections import connect, reading, transaction
 from persistence.database.errors import OutcomeUnknownError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import Limits
-from persistence.users import FETCH_SIZE, MANAGERS, Filters, insert_user, list_users, load_for_update
+from persistence.users.records import FETCH_SIZE, Filters, insert_user, list_users, load_for_update
+from persistence.users.tables import MANAGERS
 from tests.support.tds import Delay, Failure, Freeze, Reset, Result, TdsServer, tds_server
 
 NOW: Final = "2026-01-02T03:04:05.678901Z"
@@ -66,7 +68,7 @@ def _read(filters: Filters = Filters(user_id=str(uuid.uuid4()))) -> int:  # noqa
 def _create(**fields: Any) -> None:
     record: Any = {**STORED, "user_id": str(uuid.uuid4()), "manager_id": str(uuid.uuid4()), "created_at": NOW, **fields}
     with transaction() as connection:
-        assert insert_user(connection, record)
+        assert insert_user(connection, record, Attribution())
 
 
 def _load(count: int = 1) -> None:

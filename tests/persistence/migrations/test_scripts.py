@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from persistence.database import connections
 from persistence.migrations.scripts import SCRIPTS, SQL, split_batches
 from persistence.points import LEDGER
-from persistence.users import MANAGERS
+from persistence.users.tables import MANAGERS
 from tests.conftest import BRANCHES
 from tests.support.seed import SEED_MANAGERS
 from tests.support.seed_scripts import parse_seed, run_seed

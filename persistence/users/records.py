@@ -1,4 +1,4 @@
-"""The tables of managers and of users' versions, and their statements.
+"""The statements of users' versions. Every change is logged where it is made.
 
 Every statement is built once: at import, or per combination of filters or changed columns. The predicates of the
 filtered indexes (`is_active = 1`) are literals in them: with a parameter neither engine uses the indexes.
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import (
-    CHAR,
-    CheckConstraint,
     Connection,
     CursorResult,
-    Index,
-    Table,
-    Unicode,
     bindparam,
     delete,
     false,
@@ -27,110 +23,26 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     true,
     union_all,
     update,
 )
 from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
-from sqlmodel import Field, SQLModel
 
+from domain.users.changes import Attribution, Change, Operation, next_timestamp
 from domain.users.errors import MobNumTakenError
-from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord
+from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord, creation
 from persistence.database.clauses import count_rows, for_update, in_json_array, limit_rows
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
-from persistence.database.types import RowId, UtcText, UuidText
+from persistence.users.changes import erase_values, log_changes
+from persistence.users.managers import FIND_MANAGER, find_manager_is_active
+from persistence.users.tables import MANAGERS, USERS
 
 FETCH_SIZE: Final = 1000
 """Records that a list fetches and yields at a time."""
 
-
-class ManagerRow(SQLModel, table=True):
-    """A manager that users can be assigned to."""
-
-    __tablename__: ClassVar[str] = "managers"
-
-    manager_id: str = Field(primary_key=True, sa_type=UuidText)
-    full_name: str = Field(sa_type=Unicode(400))  # UTF-16 units: twice the limit in code points
-    is_active: bool
-    created_at: str = Field(sa_type=UtcText)
-    updated_at: str | None = Field(default=None, sa_type=UtcText)
-
-
-class UserRow(SQLModel, table=True):
-    """One version of a user."""
-
-    __tablename__: ClassVar[str] = "users"
-    # SQL Server returns such masks to users without the permission UNMASK: a masked value must never be stored.
-    __table_args__: ClassVar[tuple[CheckConstraint]] = (
-        CheckConstraint("mob_num NOT LIKE 'X%' AND pan_num NOT LIKE 'XXXXXX%'", name="ck_users_whole_values"),
-    )
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=RowId)
-    user_id: str = Field(sa_type=UuidText)
-    version: int
-    manager_id: str | None = Field(default=None, foreign_key="managers.manager_id", sa_type=UuidText)
-    full_name: str = Field(sa_type=Unicode(400))
-    mob_num: str = Field(sa_type=CHAR(10))
-    pan_num: str = Field(sa_type=CHAR(10))
-    created_at: str = Field(sa_type=UtcText)
-    updated_at: str | None = Field(default=None, sa_type=UtcText)
-    is_active: bool
-
-
-USERS: Final[Table] = SQLModel.metadata.tables["users"]
-MANAGERS: Final[Table] = SQLModel.metadata.tables["managers"]
 _CURRENT = USERS.c.is_active
 _SUPERSEDED = not_(USERS.c.is_active)
-
-
-def _filtered_index(name: str, column: str, where: str, *, unique: bool) -> None:
-    Index(name, USERS.c[column], unique=unique, sqlite_where=text(where), mssql_where=text(where))
-
-
-# Every index makes writes slower, so each holds only the rows that queries seek in it.
-_filtered_index("ux_users_current_user_id", "user_id", "is_active = 1", unique=True)
-_filtered_index("ux_users_current_mob_num", "mob_num", "is_active = 1", unique=True)
-_filtered_index("ix_users_superseded_user_id", "user_id", "is_active = 0", unique=False)
-# Both engines append the row's key, so these indexes have the order of a list: created_at, then id.
-Index("ix_users_manager_id", USERS.c.manager_id, USERS.c.created_at)
-Index("ix_users_created_at", USERS.c.created_at)
-
-
-# ---- managers
-
-
-_FIND_MANAGER = select(MANAGERS.c.is_active).where(MANAGERS.c.manager_id == bindparam("manager_id"))
-
-
-def find_manager_is_active(connection: Connection, manager_id: str | None) -> bool | None:
-    """Returns whether the manager is active, or None if there is no such manager."""
-    return connection.execute(_FIND_MANAGER, {"manager_id": manager_id}).scalar_one_or_none()
-
-
-_LIST_MANAGERS = select(MANAGERS).order_by(MANAGERS.c.created_at, MANAGERS.c.full_name)
-_INSERT_MANAGER = insert(MANAGERS)
-_RETIRE_MANAGER = (
-    update(MANAGERS)
-    .where(MANAGERS.c.manager_id == bindparam("retired_id"), MANAGERS.c.is_active)
-    .values(is_active=false(), updated_at=bindparam("now"))
-)
-
-
-def list_managers(connection: Connection) -> list[dict[str, Any]]:
-    """Returns the columns of every manager, oldest first."""
-    return [dict(row) for row in connection.execute(_LIST_MANAGERS).mappings()]
-
-
-def insert_manager(connection: Connection, manager_id: str, full_name: str, *, now: str) -> None:
-    """Stores an active manager. The block of the connection raises `LostRaceError` if the id is taken."""
-    values = {"manager_id": manager_id, "full_name": full_name, "is_active": True, "created_at": now}
-    connection.execute(_INSERT_MANAGER, values)
-
-
-def retire_manager(connection: Connection, manager_id: str, *, now: str) -> bool:
-    """Makes an active manager inactive; their users stay assigned. Returns False if there is no such active manager."""
-    return connection.execute(_RETIRE_MANAGER, {"retired_id": manager_id, "now": now}).rowcount == 1
 
 
 # ---- create
@@ -148,7 +60,7 @@ _INSERT_UNDER_MANAGER = insert(USERS).from_select(
 )
 
 
-def insert_user(connection: Connection, user: UserRecord) -> bool:
+def insert_user(connection: Connection, user: UserRecord, attribution: Attribution) -> bool:
     """Stores the first version of a user. Returns False, and stores nothing, for an unknown or inactive manager.
 
     Raises `MobNumTakenError` if an active user has the `mob_num`, and `LostRaceError` if the manager was just deleted.
@@ -156,7 +68,10 @@ def insert_user(connection: Connection, user: UserRecord) -> bool:
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
     with raise_on_duplicate_key(MobNumTakenError(), foreign_key=statement is _INSERT_UNDER_MANAGER):
         values = {name: value for name, value in user.items() if value is not None}
-        return connection.execute(statement, {**values, "version": 1}).rowcount == 1
+        stored = connection.execute(statement, {**values, "version": 1}).rowcount == 1
+    if stored:
+        log_changes(connection, [creation(user)], attribution, now=user["created_at"])
+    return stored
 
 
 # ---- get
@@ -274,23 +189,32 @@ def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool,
 # ---- delete
 
 
-def delete_user(connection: Connection, key: str, value: str) -> str | None:
-    """Deletes every version of the user whose current version has `value` in the column `key`.
+def delete_user(connection: Connection, key: str, value: str, attribution: Attribution, *, now: datetime) -> str | None:
+    """Deletes every version of the user whose current version has `value` in the column `key`, also from the log.
 
     Returns the `user_id`, or None if there is no such user. Raises `LostRaceError` if a concurrent transaction
     superseded the row.
     """
-    user_id: str | None = connection.execute(_delete_current(key), {key: value}).scalar()
-    if user_id is not None:
-        connection.execute(_DELETE_SUPERSEDED, {"user_id": user_id})
-    elif connection.execute(_find_current(key), {key: value}).one_or_none():
-        raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and missed the new one
-    return user_id
+    user = connection.execute(_delete_current(key), {key: value}).one_or_none()
+    if user is None:
+        if connection.execute(_find_current(key), {key: value}).one_or_none():
+            raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and missed the new one
+        return None
+    if user.version > 1:
+        connection.execute(_DELETE_SUPERSEDED, {"user_id": user.user_id})
+    erase_values(connection, user.user_id)
+    deletion = Change(user.user_id, user.version, Operation.DELETED, (), user.manager_id)
+    changed_at = next_timestamp(now, [user.updated_at or user.created_at])
+    log_changes(connection, [deletion], attribution, now=changed_at)
+    return str(user.user_id)
+
+
+_LAST = [USERS.c[name] for name in ("user_id", "version", "manager_id", "created_at", "updated_at")]
 
 
 @functools.cache
 def _delete_current(key: str) -> Executable:
-    return delete(USERS).where(USERS.c[key] == bindparam(key), _CURRENT).returning(USERS.c.user_id)
+    return delete(USERS).where(USERS.c[key] == bindparam(key), _CURRENT).returning(*_LAST)
 
 
 @functools.cache
@@ -304,14 +228,15 @@ _DELETE_SUPERSEDED = delete(USERS).where(USERS.c.user_id == bindparam("user_id")
 # ---- update
 
 _LOAD = for_update(
-    select(*(USERS.c[name] for name in CurrentUser._fields)).where(
-        in_json_array(USERS.c.user_id, "user_ids"), _CURRENT
-    ),
+    select(
+        *(USERS.c[name] for name in CurrentUser._fields if name != "changed_at"),
+        func.coalesce(USERS.c.updated_at, USERS.c.created_at).label("changed_at"),
+    ).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT),
     USERS,
 )
 _COUNT_CURRENT = select(func.count()).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
 # With the manager in the same statement: an update of one user takes three statements.
-_LOAD_WITH_MANAGER = _LOAD.add_columns(_FIND_MANAGER.scalar_subquery())
+_LOAD_WITH_MANAGER = _LOAD.add_columns(FIND_MANAGER.scalar_subquery())
 
 
 def load_for_update(
@@ -335,8 +260,10 @@ def load_for_update(
     return current, is_active
 
 
-def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, now: str) -> None:
-    """Writes `plan` with the timestamp `now`.
+def save_update(
+    connection: Connection, plan: UpdatePlan, changes: Changes, attribution: Attribution, *, now: str
+) -> None:
+    """Writes `plan` and its log with the timestamp `now`.
 
     Raises `MobNumTakenError` if another active user has the `mob_num`, `LostRaceError` if a row changed after loading
     or the new manager was deleted.
@@ -350,6 +277,7 @@ def save_update(connection: Connection, plan: UpdatePlan, changes: Changes, *, n
         if plan.superseded:
             _write(connection, _CLOSE, plan.superseded, {"now": now})
             _write(connection, _open_next(keys), plan.superseded, new)
+    log_changes(connection, plan.log, attribution, now=now)
 
 
 def _write(connection: Connection, statement: Executable, row_ids: list[int], values: dict[str, object]) -> None:

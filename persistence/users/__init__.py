@@ -1,0 +1,30 @@
+"""The tables of the users service, and their statements by subject."""
+
+from persistence.users.managers import find_manager_is_active, insert_manager, list_managers, retire_manager
+from persistence.users.records import (
+    Filters,
+    Position,
+    delete_user,
+    has_more_records,
+    insert_user,
+    list_page,
+    list_users,
+    load_for_update,
+    save_update,
+)
+
+__all__ = [
+    "Filters",
+    "Position",
+    "delete_user",
+    "find_manager_is_active",
+    "has_more_records",
+    "insert_manager",
+    "insert_user",
+    "list_managers",
+    "list_page",
+    "list_users",
+    "load_for_update",
+    "retire_manager",
+    "save_update",
+]

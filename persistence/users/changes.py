@@ -1,0 +1,76 @@
+"""The log of changes. Its entries are written in the transaction of the change, while the rows of users are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy.sql import ColumnElement, Executable
+
+from domain.users.changes import Attribution, Change, Operation
+from persistence.database.clauses import in_json_array, json_rows
+from persistence.users.tables import CHANGES, USERS, VALUES
+
+_ATTRIBUTED: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in ("changed_by", "changed_at")}
+_ENTRY: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in Change._fields}
+_LOG_ONE: Final = insert(CHANGES).inline().values(_ENTRY | _ATTRIBUTED)
+_ENTRIES: Final = json_rows("entries", *(CHANGES.c[name] for name in Change._fields))
+_LOG_MANY: Final = insert(CHANGES).from_select(
+    [*Change._fields, *_ATTRIBUTED], select(*_ENTRIES.c, *_ATTRIBUTED.values())
+)
+
+_ONE_USER: Final = CHANGES.c.user_id == bindparam("user_id")
+_IS_NEW: Final = CHANGES.c.changed_at == _ATTRIBUTED["changed_at"]
+_REASON: Final = bindparam("reason", type_=VALUES.c.reason.type)
+_COPIED: Final = ("full_name", "mob_num", "pan_num", "created_at", "updated_at")
+
+
+def _copy_values(which: ColumnElement[bool]) -> Executable:
+    current = CHANGES.join(USERS, (USERS.c.user_id == CHANGES.c.user_id) & USERS.c.is_active)
+    copies = select(CHANGES.c.change_id, *(USERS.c[name] for name in _COPIED), _REASON).select_from(current)
+    return insert(VALUES).from_select(["change_id", *_COPIED, "reason"], copies.where(which, _IS_NEW))
+
+
+_COPY_ONE: Final = _copy_values(_ONE_USER)
+_COPY_MANY: Final = _copy_values(in_json_array(CHANGES.c.user_id, "user_ids"))
+_EXPLAIN_ONE: Final = insert(VALUES).from_select(
+    ["change_id", "reason"], select(CHANGES.c.change_id, _REASON).where(_ONE_USER, _IS_NEW)
+)
+_ERASE: Final = delete(VALUES).where(VALUES.c.change_id.in_(select(CHANGES.c.change_id).where(_ONE_USER)))
+
+
+def log_changes(connection: Connection, changes: Sequence[Change], attribution: Attribution, *, now: str) -> None:
+    """Appends changes of different users, made at `now`, with what these users are after them.
+
+    Two statements for any number of changes; of a deletion, only its reason is stored with it.
+    """
+    if not changes:
+        return
+    common = {"changed_by": attribution.changed_by, "changed_at": now}
+    if len(changes) > 1:
+        entries = [_columns(change).values() for change in changes]
+        connection.execute(_LOG_MANY, {**common, "entries": _json([[*entry] for entry in entries])})
+        user_ids = _json([change.user_id for change in changes])
+        connection.execute(_COPY_MANY, {"user_ids": user_ids, "changed_at": now, "reason": attribution.reason})
+        return
+    (change,) = changes
+    connection.execute(_LOG_ONE, {**_columns(change), **common})
+    is_deletion = change.operation is Operation.DELETED
+    if not is_deletion or attribution.reason is not None:
+        statement = _EXPLAIN_ONE if is_deletion else _COPY_ONE
+        connection.execute(statement, {"user_id": change.user_id, "changed_at": now, "reason": attribution.reason})
+
+
+def erase_values(connection: Connection, user_id: str) -> None:
+    """Deletes what the log has of a user's data, the reasons of their changes included."""
+    connection.execute(_ERASE, {"user_id": user_id})
+
+
+def _columns(change: Change) -> Mapping[str, object]:
+    return {**change._asdict(), "changed": ",".join(change.changed)}
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
