@@ -19,7 +19,7 @@ import settings
 from api import SERVICES
 from api.calculator.schemas import CalculatorSettings
 from api.points import PointsSettings
-from api.users.schemas import UsersSettings
+from api.users.settings import UsersSettings
 from persistence.database import connections
 from settings import SettingsError, load, number, parsed, switch, text
 from tests.api.http.toy import ToySettings

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from api.http.responses import Response, Returns, encode_list
 from api.http.service import Service
+from api.users.fields import format_cursor
 from api.users.schemas import (
     CreatedUser,
     CreateUser,
@@ -17,11 +18,10 @@ from api.users.schemas import (
     UpdatedUsers,
     UpdateUser,
     UserPage,
-    UsersSettings,
     create_user_model,
-    format_cursor,
     update_user_model,
 )
+from api.users.settings import UsersSettings
 from domain.users.changes import Attribution, next_timestamp
 from domain.users.errors import (
     BulkUpdateKeysError,

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
-from typing import Annotated, Any, ClassVar, Final, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, create_model, model_validator
 
-from api.http.cursors import decode_cursor, encode_cursor
 from api.http.requests import OPTIONAL, Examples, Request, field
+from api.users.fields import (
+    MANAGER,
+    NEXT_MANAGER,
+    CursorInvalidError,
+    FullName,
+    ManagerId,
+    MobNum,
+    PanNum,
+    PanNumOfAnyHolder,
+    UserId,
+    UserIds,
+    parse_cursor,
+)
+from api.users.settings import UsersSettings
 from domain.errors import InvalidError, Violation
-from domain.timestamps import format_timestamp
-from domain.users import errors, fields
 from domain.users.versions import Changes, UserRecord, UuidText, require_bulk_keys
-from domain.uuids import UUID
 from persistence.users import Position
-from settings import number, switch
-
-
-@dataclass(frozen=True)
-class UsersSettings:
-    """The settings of the users service."""
-
-    pan_holder_check: bool = switch("PAN_HOLDER_CHECK", default=True)
-    list_rows_max: int = number("LIST_ROWS_MAX", default=0, least=0, most=999_999_999)  # 0: no maximum
-
-
-class CursorInvalidError(InvalidError):
-    """The text is not a cursor."""
-
-    code = "cursor-invalid"
-    detail = "Not a valid cursor; use the `next_cursor` of a previous response."
 
 
 class LimitRequiredError(InvalidError):
@@ -54,90 +45,6 @@ class UpdateDataEmptyError(InvalidError):
 R = TypeVar("R", bound=Request)
 
 
-# ---- fields
-
-_UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{UUID.pattern}$"}
-_HOLDERS: Final = errors.PAN_HOLDER_TYPES + errors.PAN_HOLDER_TYPES.lower()
-_MANAGER, _NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # seeded managers
-
-FullName = Annotated[
-    str,
-    BeforeValidator(fields.parse_full_name),
-    field(
-        f"Any script, at most {fields.FULL_NAME_MAX} characters after trimming, no control characters",
-        errors.FullNameInvalidError,
-        minLength=1,
-    ),
-]
-MobNum = Annotated[
-    str,
-    BeforeValidator(fields.parse_mob_num),
-    field(
-        "An Indian mobile number, optionally after +91 or 0; stored as its ten digits",
-        errors.MobNumInvalidError,
-        pattern=r"^ *(\+[ -]*9[ -]*1[ -]*|0[ -]*)?[6-9]([ -]*[0-9]){9} *$",
-    ),
-]
-PanNum = Annotated[
-    str,
-    BeforeValidator(fields.parse_pan_num),
-    field(
-        "A PAN (AAAAA9999A); stored in capitals",
-        errors.PanNumInvalidError,
-        errors.PanHolderInvalidError,
-        pattern=f"^ *[A-Za-z]{{3}}[{_HOLDERS}][A-Za-z][0-9]{{4}}[A-Za-z] *$",
-    ),
-]
-PanNumOfAnyHolder = Annotated[
-    str,
-    BeforeValidator(partial(fields.parse_pan_num, holder_check=False)),
-    field(
-        "A PAN (AAAAA9999A); stored in capitals",
-        errors.PanNumInvalidError,
-        pattern="^ *[A-Za-z]{5}[0-9]{4}[A-Za-z] *$",
-    ),
-]
-UserId = Annotated[
-    str,
-    BeforeValidator(fields.parse_uuid),
-    field("Identifies a user; the same in every version", errors.UuidInvalidError, **_UUID),
-]
-ManagerId = Annotated[
-    str,
-    BeforeValidator(fields.parse_uuid),
-    field("The id of a manager; create_user and update_user require an active one", errors.UuidInvalidError, **_UUID),
-]
-UserIds = Annotated[
-    list[str],
-    BeforeValidator(fields.parse_user_ids),
-    field(
-        "Ids of users; several only if update_data has no key but manager_id",
-        errors.UserIdsCountError,
-        errors.UuidInvalidError,
-        items={"type": "string", **_UUID},
-        minItems=1,
-        maxItems=fields.USER_IDS_MAX,
-    ),
-]
-
-
-def format_cursor(position: Position | None) -> str | None:
-    """Returns the cursor that continues a listing at a position; None at the end of the listing."""
-    return None if position is None else encode_cursor(*position)
-
-
-def parse_cursor(value: object) -> Position:
-    """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
-    try:
-        created_at, row_id = decode_cursor(str(value))
-        position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
-        if format_cursor(position) == value and 0 <= position.id < 2**63:
-            return position
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise CursorInvalidError
-
-
 # ---- requests
 
 
@@ -149,7 +56,7 @@ class CreateUser(Request):
             "full_name": "Asha Rao",
             "mob_num": "+91 98765-43210",
             "pan_num": "ABCPE1234F",
-            "manager_id": _MANAGER,
+            "manager_id": MANAGER,
         },
         "A user without one": {"full_name": "Ravi Patel", "mob_num": "9876543211", "pan_num": "AAACB1234C"},
     }
@@ -165,7 +72,7 @@ class GetUsers(Request):
 
     EXAMPLES: ClassVar[Examples] = {
         "All records": {},
-        "The current users of a manager": {"manager_id": _MANAGER, "is_active": True},
+        "The current users of a manager": {"manager_id": MANAGER, "is_active": True},
         "The user with a number, history included": {"mob_num": "9876543210"},
         "The first page": {"limit": 100},
     }
@@ -228,7 +135,7 @@ class UpdateUser(Request):
     EXAMPLES: ClassVar[Examples] = {
         "After create_user: another manager; put in the user_id of that response": {
             "user_ids": ["7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"],
-            "update_data": {"manager_id": _NEXT_MANAGER},
+            "update_data": {"manager_id": NEXT_MANAGER},
         }
     }
 
