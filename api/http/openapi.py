@@ -117,8 +117,8 @@ def _operation(endpoint: Endpoint, operation_id: str, schemas: Schemas) -> dict[
 
 
 def _parameters(endpoint: Endpoint, schemas: Schemas) -> Iterable[dict[str, Any]]:
-    for place, model in (("path", endpoint.path), ("query", endpoint.query), ("header", endpoint.headers)):
-        if model is None:
+    for place in ("path", "query", "header"):
+        if (endpoint.name, place) not in schemas.of:
             continue
         schema = schemas.resolve(schemas.of[endpoint.name, place])
         for name, field in schema.get("properties", {}).items():

@@ -187,14 +187,22 @@ def path_reader(model: type[Request]) -> Read:
 
 
 def header_reader(model: type[Request]) -> Read:
-    """Returns the reader of headers. The field `if_match` is the header If-Match."""
-    names = {name: name.replace("_", "-") for name in model.model_fields}
+    """Returns the reader of headers. The field `if_match` is the header If-Match.
+
+    A field with an alias reads the header of that name instead of a key of the body: its violations point to that key.
+    """
+    fields = model.model_fields
+    names = {info.alias or name: info.alias or name.replace("_", "-") for name, info in fields.items()}
+    keys = {key: name for name, info in fields.items() if info.alias for key in (name, info.alias)}
+
+    def place(key: str | int) -> Path:
+        return (keys[str(key)],) if key in keys else ("headers", names.get(str(key), key))
 
     def read(req: func.HttpRequest, violations: list[Violation]) -> Any:
         content = {name: str(req.headers[header]) for name, header in names.items() if header in req.headers}
         found: list[Violation] = []
         value = _validate(model, content, found)
-        violations += [v._replace(path=("headers", *(names.get(str(key), key) for key in v.path))) for v in found]
+        violations += [each._replace(path=(*place(each.path[0]), *each.path[1:])) for each in found]
         return value
 
     return read

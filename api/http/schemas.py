@@ -67,7 +67,7 @@ def _requests(endpoint: Endpoint) -> list[tuple[tuple[str, str], Any]]:
         "request": endpoint.body or endpoint.form,
         "query": endpoint.query,
         "path": endpoint.path,
-        "header": endpoint.headers,
+        "header": endpoint.headers if endpoint.headers and endpoint.headers.model_fields else None,
     }
     return [((endpoint.name, part), model) for part, model in parts.items() if model is not None]
 

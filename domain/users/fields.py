@@ -13,10 +13,12 @@ from typing import Final
 from domain.errors import InvalidError, Violation, WrongTypeError
 from domain.users.errors import (
     PAN_HOLDER_TYPES,
+    ChangedByInvalidError,
     FullNameInvalidError,
     MobNumInvalidError,
     PanHolderInvalidError,
     PanNumInvalidError,
+    ReasonInvalidError,
     UserIdsCountError,
     UserIdsInvalidError,
     UuidInvalidError,
@@ -26,11 +28,17 @@ from domain.uuids import UUID
 FULL_NAME_MAX: Final = 200
 """Maximum length of a full name, in code points."""
 
+CHANGED_BY_MAX: Final = 200
+"""Maximum length of `changed_by`, in code points."""
+
+REASON_MAX: Final = 500
+"""Maximum length of `reason`, in code points."""
+
 USER_IDS_MAX: Final = 10_000
 """Maximum number of `user_ids` in an update, including duplicates."""
 
 # Unicode category Cc, whose members never change (Unicode's stability policy), and lone surrogates.
-_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_IN_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOB_NUM = re.compile(r"(?:\+91|0)?([6-9][0-9]{9})")
 _PAN_NUM = re.compile(r"[A-Z]{5}[0-9]{4}[A-Z]")
 
@@ -41,20 +49,40 @@ def _text(value: object, name: str) -> str:
     return value
 
 
+def _line(value: object, name: str, most: int, invalid: type[InvalidError]) -> str:
+    text = _text(value, name)
+    if _NOT_IN_A_LINE.search(text):
+        raise invalid(f"{name} must not contain control characters, line breaks included.")
+    line = text.strip()
+    if not line:
+        raise invalid(f"{name} must not be empty.")
+    if len(line) > most:
+        raise invalid(f"{name} must have at most {most} characters.")
+    return line
+
+
 def parse_full_name(value: object) -> str:
     """Returns a name, trimmed: any script, 1 to 200 code points, no control characters (Unicode category Cc).
 
     Raises `WrongTypeError`, `FullNameInvalidError`.
     """
-    text = _text(value, "full_name")
-    if _NOT_IN_A_NAME.search(text):
-        raise FullNameInvalidError("full_name must not contain control characters, line breaks included.")
-    name = text.strip()
-    if not name:
-        raise FullNameInvalidError("full_name must not be empty.")
-    if len(name) > FULL_NAME_MAX:
-        raise FullNameInvalidError(f"full_name must have at most {FULL_NAME_MAX} characters.")
-    return name
+    return _line(value, "full_name", FULL_NAME_MAX, FullNameInvalidError)
+
+
+def parse_changed_by(value: object) -> str:
+    """Returns who makes a change: 1 to 200 code points by the rules of names.
+
+    Raises `WrongTypeError`, `ChangedByInvalidError`.
+    """
+    return _line(value, "changed_by", CHANGED_BY_MAX, ChangedByInvalidError)
+
+
+def parse_reason(value: object) -> str:
+    """Returns the reason of a change: 1 to 500 code points by the rules of names.
+
+    Raises `WrongTypeError`, `ReasonInvalidError`.
+    """
+    return _line(value, "reason", REASON_MAX, ReasonInvalidError)
 
 
 def parse_mob_num(value: object) -> str:
