@@ -151,7 +151,9 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         responses["401"] = {"description": _NO_KEY}
     links = {target: {"operationId": target, "requestBody": body} for target, body in endpoint.links.items()}
     for status, declared in endpoint.returns.items():
-        responses[str(status)] = _response(endpoint, status, declared, schemas) | ({"links": links} if links else {})
+        responses[str(status)] = _response(endpoint, status, declared, schemas)
+    if links:
+        responses[str(next(iter(endpoint.returns)))]["links"] = links
     errors = _errors(endpoint)
     for status in sorted({status_of(error) for error in errors}):
         kinds = [error for error in errors if status_of(error) == status]

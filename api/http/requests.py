@@ -1,7 +1,4 @@
-"""Requests: the base class of request models, and how each part of a request is read.
-
-The parts are body, form, query, path and headers. The violations of all parts are collected in one pass.
-"""
+"""Requests: the base class of request models, and how the parts of a request are read, all violations in one pass."""
 
 from __future__ import annotations
 
@@ -189,20 +186,17 @@ def path_reader(model: type[Request]) -> Read:
 def header_reader(model: type[Request]) -> Read:
     """Returns the reader of headers. The field `if_match` is the header If-Match.
 
-    A field with an alias reads the header of that name instead of a key of the body: its violations point to that key.
+    A field with an alias is the header of that name, instead of a key of the body: its violations point to that key.
     """
-    fields = model.model_fields
-    names = {info.alias or name: info.alias or name.replace("_", "-") for name, info in fields.items()}
-    keys = {key: name for name, info in fields.items() if info.alias for key in (name, info.alias)}
-
-    def place(key: str | int) -> Path:
-        return (keys[str(key)],) if key in keys else ("headers", names.get(str(key), key))
+    names = {info.alias or name: info.alias or name.replace("_", "-") for name, info in model.model_fields.items()}
+    paths: dict[str, Path] = {name: ("headers", header) for name, header in names.items()}
+    paths |= {key: (name,) for name, info in model.model_fields.items() if info.alias for key in (name, info.alias)}
 
     def read(req: func.HttpRequest, violations: list[Violation]) -> Any:
         content = {name: str(req.headers[header]) for name, header in names.items() if header in req.headers}
         found: list[Violation] = []
         value = _validate(model, content, found)
-        violations += [each._replace(path=(*place(each.path[0]), *each.path[1:])) for each in found]
+        violations += [v._replace(path=(*paths[str(v.path[0])], *v.path[1:])) for v in found]
         return value
 
     return read

@@ -74,7 +74,7 @@ class Endpoint:
     problem_members: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """Members that every problem of a status has, also those of the edge itself."""
     links: Mapping[str, Any] = field(default_factory=dict)
-    """OpenAPI links: bodies for other operations, built from this response by runtime expressions."""
+    """OpenAPI links: bodies for other operations, built by runtime expressions from the response declared first."""
     settings: Any = None
 
     def __post_init__(self) -> None:

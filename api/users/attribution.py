@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from api.http.requests import OPTIONAL, Request, field
 from api.users.settings import UsersSettings
 from domain.errors import InvalidError
-from domain.users import errors, fields
+from domain.users import attribution as rules
 from domain.users.changes import Attribution
 
 R = TypeVar("R", bound=Request)
@@ -25,26 +25,33 @@ class ChangedByRequiredError(InvalidError):
 def _parse_header(value: object) -> str:
     if not str(value or "").strip():
         raise ChangedByRequiredError
-    return fields.parse_changed_by(value)
+    return rules.parse_changed_by(value)
 
 
 ChangedBy = Annotated[
     str,
-    BeforeValidator(fields.parse_changed_by),
+    BeforeValidator(rules.parse_changed_by),
     field(
-        f"Who makes the change, at most {fields.CHANGED_BY_MAX} characters; must not name a user",
-        errors.ChangedByInvalidError,
+        f"Who makes the change, at most {rules.CHANGED_BY_MAX} characters; must not name a user",
+        rules.ChangedByInvalidError,
         minLength=1,
     ),
 ]
 Reason = Annotated[
     str,
-    BeforeValidator(fields.parse_reason),
+    BeforeValidator(rules.parse_reason),
     field(
-        f"Why the change is made, at most {fields.REASON_MAX} characters; must not name a user",
-        errors.ReasonInvalidError,
+        f"Why the change is made, at most {rules.REASON_MAX} characters; must not name a user",
+        rules.ReasonInvalidError,
         minLength=1,
     ),
+]
+
+_HeaderText = Annotated[
+    str,
+    BeforeValidator(_parse_header),
+    Field(validate_default=True),  # a missing header is parsed, too
+    field("Who makes the change", ChangedByRequiredError, rules.ChangedByInvalidError, minLength=1),
 ]
 
 
@@ -59,10 +66,20 @@ class Attributed(Request):
 A = TypeVar("A", bound=Attributed)
 
 
-class ChangedByHeader(Request):
-    """The request header that says who makes a change. Without the setting no header is read."""
+def _require_all(schema: dict[str, Any]) -> None:
+    schema["required"] = [*schema["properties"]]
 
-    changed_by: ClassVar[str | None] = None
+
+class ChangedByHeader(Request):
+    """The request header that says who makes a change. Its violations point to /changed_by."""
+
+    model_config = ConfigDict(json_schema_extra=_require_all)
+
+    changed_by: _HeaderText = OPTIONAL
+
+
+class _NoHeader(ChangedByHeader):
+    changed_by: ClassVar[None] = None  # type: ignore[assignment,misc]  # no field
 
 
 def with_fields(model: type[R], **declared: Any) -> type[R]:
@@ -72,21 +89,15 @@ def with_fields(model: type[R], **declared: Any) -> type[R]:
 
 def attributed_body(model: type[A], settings: UsersSettings) -> type[A]:
     """Returns the body for the settings: with `CHANGED_BY_HEADER`, `changed_by` is an unknown key of it."""
-    # A class variable takes the place of the inherited field.
     return with_fields(model, changed_by=(ClassVar[None], None)) if settings.changed_by_header else model
 
 
 def changed_by_headers(settings: UsersSettings) -> type[ChangedByHeader]:
-    """Returns the model of the headers for the settings; its violations point to /changed_by."""
+    """Returns the model of the headers for the settings: without `CHANGED_BY_HEADER` it reads none."""
     if not settings.changed_by_header:
-        return ChangedByHeader
-    declared = Annotated[
-        str,
-        BeforeValidator(_parse_header),
-        Field(alias=settings.changed_by_header, validate_default=True),
-        field("Who makes the change", ChangedByRequiredError, errors.ChangedByInvalidError, minLength=1),
-    ]
-    return with_fields(ChangedByHeader, changed_by=(declared, OPTIONAL))
+        return _NoHeader
+    named = Annotated[_HeaderText, Field(alias=settings.changed_by_header)]
+    return with_fields(ChangedByHeader, changed_by=(named, OPTIONAL))
 
 
 def attribution_of(request: Attributed, headers: ChangedByHeader) -> Attribution:

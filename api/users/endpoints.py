@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 from api.http.responses import Response, Returns, encode_list
 from api.http.service import Service
+from api.users.attribution import ChangedByHeader, attribution_of, changed_by_headers, writes
+from api.users.dry_runs import check_creation, check_deletion
 from api.users.fields import format_cursor
 from api.users.schemas import (
+    CheckedUser,
     CreatedUser,
     CreateUser,
     DeletedUser,
@@ -19,10 +22,11 @@ from api.users.schemas import (
     UpdateUser,
     UserPage,
     create_user_model,
+    delete_user_model,
     update_user_model,
 )
-from api.users.settings import UsersSettings
-from domain.users.changes import Attribution, next_timestamp
+from api.users.settings import UsersSettings, check_settings
+from domain.users.changes import next_timestamp
 from domain.users.errors import (
     BulkUpdateKeysError,
     ManagerInactiveError,
@@ -31,18 +35,30 @@ from domain.users.errors import (
     UserNotFoundError,
     UsersNotFoundError,
 )
-from domain.users.versions import UpdatePlan, new_user, plan_update, require_active_manager, user_not_found
+from domain.users.outcomes import list_results
+from domain.users.versions import (
+    CurrentUser,
+    UpdatePlan,
+    new_user,
+    plan_update,
+    require_active_manager,
+    user_not_found,
+)
 from persistence import users as store
 from persistence.database.connections import Connection
 
-service = Service("users", settings=UsersSettings)
+service = Service("users", settings=UsersSettings, enabled=check_settings)
 
 
 @service.endpoint(
     "create_user",
     body=create_user_model,
-    writes=True,
-    returns={201: Returns(CreatedUser, "The stored record")},
+    headers=changed_by_headers,
+    writes=writes,
+    returns={
+        201: Returns(CreatedUser, "The stored record"),
+        200: Returns(CheckedUser, "Only with dry_run: the user can be created"),
+    },
     errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError],
     links={
         "get_users": {"user_id": "$response.body#/user_id"},
@@ -50,10 +66,12 @@ service = Service("users", settings=UsersSettings)
         "delete_user": {"user_id": "$response.body#/user_id"},
     },
 )
-def create_user(request: CreateUser, connection: Connection) -> Response:
+def create_user(request: CreateUser, connection: Connection, headers: ChangedByHeader) -> Response:
     """Creates a user and returns the stored record."""
-    user = new_user(**request.model_dump(), user_id=str(uuid.uuid4()), now=datetime.now(UTC))
-    if not store.insert_user(connection, user, Attribution()):
+    if request.dry_run:
+        return check_creation(request, connection)
+    user = new_user(**request.values, user_id=str(uuid.uuid4()), now=datetime.now(UTC))
+    if not store.insert_user(connection, user, attribution_of(request, headers)):
         require_active_manager(store.find_manager_is_active(connection, user["manager_id"]))
     return Response(CreatedUser(message="User created successfully", user_id=user["user_id"], user=user), 201)
 
@@ -77,15 +95,19 @@ def get_users(request: GetUsers, connection: Connection, settings: UsersSettings
 
 @service.endpoint(
     "delete_user",
-    body=DeleteUser,
-    writes=True,
+    body=delete_user_model,
+    headers=changed_by_headers,
+    writes=writes,
     returns={200: Returns(DeletedUser, "The user and every version are deleted")},
     errors=[UserNotFoundError],
 )
-def delete_user(request: DeleteUser, connection: Connection) -> Response:
+def delete_user(request: DeleteUser, connection: Connection, headers: ChangedByHeader) -> Response:
     """Deletes every version of a user."""
-    (key,) = request.model_fields_set
-    user_id = store.delete_user(connection, key, getattr(request, key), Attribution(), now=datetime.now(UTC))
+    if request.dry_run:
+        return check_deletion(request, connection)
+    key, value = request.key
+    attribution = attribution_of(request, headers)
+    user_id = store.delete_user(connection, key, value, attribution, now=datetime.now(UTC))
     if user_id is None:
         raise user_not_found(key)
     return Response(DeletedUser(message="User deleted successfully", user_id=user_id))
@@ -94,28 +116,37 @@ def delete_user(request: DeleteUser, connection: Connection) -> Response:
 @service.endpoint(
     "update_user",
     body=update_user_model,
-    writes=True,
+    headers=changed_by_headers,
+    writes=writes,
     returns={
         200: Returns(UpdatedUsers, "All users were updated, or already had these values"),
         207: Returns(UpdatedUsers, "Some ids belong to no user; they were skipped and are in not_found"),
     },
     errors=[BulkUpdateKeysError, ManagerUnknownError, ManagerInactiveError, UsersNotFoundError, MobNumTakenError],
 )
-def update_user(request: UpdateUser, connection: Connection) -> Response:
+def update_user(request: UpdateUser, connection: Connection, headers: ChangedByHeader) -> Response:
     """Updates one user, or the manager of several: all of them or none."""
-    changes = request.changes
-    current, manager_is_active = store.load_for_update(connection, request.user_ids, changes.get("manager_id"))
+    ids, changes, locks = request.user_ids, request.changes, not request.dry_run
+    users, manager_is_active = store.load_for_update(connection, ids, changes.get("manager_id"), locks=locks)
     if "manager_id" in changes:
         require_active_manager(manager_is_active)
-    plan = plan_update(request.user_ids, current, changes)
-    # Read the clock under the lock: a call that waited for it must not write an earlier timestamp than its predecessor.
-    changed_at = next_timestamp(datetime.now(UTC), (user.changed_at for user in current))
-    store.save_update(connection, plan, changes, Attribution(), now=changed_at)
-    return Response(_updated(plan), 207 if plan.not_found else 200)
+    plan = plan_update(ids, users, changes)
+    if request.dry_run:
+        store.check_update(connection, ids, changes)
+    else:
+        # Read the clock under the lock: a call that waited must not write an earlier timestamp than its predecessor.
+        changed_at = next_timestamp(datetime.now(UTC), (user.changed_at for user in users))
+        store.save_update(connection, plan, changes, attribution_of(request, headers), now=changed_at)
+    return Response(_updated(request, users, plan), 207 if plan.not_found else 200)
 
 
-def _updated(plan: UpdatePlan) -> UpdatedUsers:
+def _updated(request: UpdateUser, users: list[CurrentUser], plan: UpdatePlan) -> UpdatedUsers:
     message = f"Updated: {len(plan.updated)}. Unchanged: {len(plan.unchanged)}."
     if plan.not_found:
         message += f" Not found and skipped: {len(plan.not_found)}."
-    return UpdatedUsers(message=message, updated=plan.updated, unchanged=plan.unchanged, not_found=plan.not_found)
+    updated = UpdatedUsers(message=message, updated=plan.updated, unchanged=plan.unchanged, not_found=plan.not_found)
+    if request.details or request.dry_run:
+        updated["results"] = list_results(request.user_ids, users, plan)
+    if request.dry_run:
+        updated |= {"message": f"Dry run. {message}", "dry_run": True}
+    return updated

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
 
-from pydantic import ConfigDict, Field, PlainValidator, create_model, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
 from api.http.requests import OPTIONAL, Examples, Request, field
+from api.users.attribution import Attributed, attributed_body, with_fields
 from api.users.fields import (
     MANAGER,
     NEXT_MANAGER,
@@ -23,6 +24,7 @@ from api.users.fields import (
 )
 from api.users.settings import UsersSettings
 from domain.errors import InvalidError, Violation
+from domain.users.outcomes import UpdateResult
 from domain.users.versions import Changes, UserRecord, UuidText, require_bulk_keys
 from persistence.users import Position
 
@@ -42,14 +44,11 @@ class UpdateDataEmptyError(InvalidError):
     detail = "update_data must have at least one key."
 
 
-R = TypeVar("R", bound=Request)
-
-
 # ---- requests
 
 
-class CreateUser(Request):
-    """The body of `create_user`. A `manager_id` that is null means no manager."""
+class NewUser(Request):
+    """The values of a new user. A `manager_id` that is null means no manager."""
 
     EXAMPLES: ClassVar[Examples] = {
         "A user with a manager": {
@@ -65,6 +64,15 @@ class CreateUser(Request):
     mob_num: MobNum
     pan_num: PanNum
     manager_id: ManagerId | None = None
+
+    @property
+    def values(self) -> NewUserValues:
+        """The values, as they are stored."""
+        return {name: getattr(self, name) for name in NewUserValues.__annotations__}  # type: ignore[return-value]
+
+
+class CreateUser(Attributed, NewUser):
+    """The body of `create_user`. A `manager_id` that is null means no manager."""
 
 
 class GetUsers(Request):
@@ -96,14 +104,19 @@ class GetUsers(Request):
             yield Violation(("limit",), "missing-key", "limit is required with cursor.")
 
 
-class DeleteUser(Request):
-    """The body of `delete_user`: exactly one of the two keys (else one-key-required)."""
+class DeleteUser(Attributed):
+    """The body of `delete_user`: exactly one of `user_id` and `mob_num` (else one-key-required)."""
 
     EXAMPLES: ClassVar[Examples] = {"After create_user: the user with a number": {"mob_num": "9876543210"}}
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["user_id"]}, {"required": ["mob_num"]}]})
 
     user_id: UserId = OPTIONAL
     mob_num: MobNum = OPTIONAL
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The name and the value of the given key."""
+        return ("mob_num", self.mob_num) if "mob_num" in self.model_fields_set else ("user_id", self.user_id)
 
     @classmethod
     def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
@@ -129,7 +142,7 @@ class UpdateData(Request):
         return self
 
 
-class UpdateUser(Request):
+class UpdateUser(Attributed):
     """The body of `update_user`."""
 
     EXAMPLES: ClassVar[Examples] = {
@@ -141,6 +154,7 @@ class UpdateUser(Request):
 
     user_ids: UserIds
     update_data: UpdateData
+    details: Annotated[bool, field("true: with `results`, the outcome of each id")] = OPTIONAL
 
     @property
     def changes(self) -> Changes:
@@ -153,24 +167,26 @@ class UpdateUser(Request):
         require_bulk_keys(self.user_ids, self.changes)
 
 
-# Models for PAN_HOLDER_CHECK=off: OpenAPI describes the rule in effect. Each model slows the import if it is created.
+# Models for PAN_HOLDER_CHECK=off and CHANGED_BY_HEADER: OpenAPI describes the rules in effect.
 
 
 def create_user_model(settings: UsersSettings) -> type[CreateUser]:
-    """Returns the body of `create_user` with the PAN rule of the settings."""
-    return CreateUser if settings.pan_holder_check else _with_field(CreateUser, pan_num=(PanNumOfAnyHolder, ...))
+    """Returns the body of `create_user` for the settings."""
+    model = attributed_body(CreateUser, settings)
+    return model if settings.pan_holder_check else with_fields(model, pan_num=(PanNumOfAnyHolder, ...))
+
+
+def delete_user_model(settings: UsersSettings) -> type[DeleteUser]:
+    """Returns the body of `delete_user` for the settings."""
+    return attributed_body(DeleteUser, settings)
 
 
 def update_user_model(settings: UsersSettings) -> type[UpdateUser]:
-    """Returns the body of `update_user` with the PAN rule of the settings."""
+    """Returns the body of `update_user` for the settings."""
+    model = attributed_body(UpdateUser, settings)
     if settings.pan_holder_check:
-        return UpdateUser
-    update_data = _with_field(UpdateData, pan_num=(PanNumOfAnyHolder, OPTIONAL))
-    return _with_field(UpdateUser, update_data=(update_data, ...))
-
-
-def _with_field(model: type[R], **fields: Any) -> type[R]:
-    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+        return model
+    return with_fields(model, update_data=(with_fields(UpdateData, pan_num=(PanNumOfAnyHolder, OPTIONAL)), ...))
 
 
 # ---- responses
@@ -184,6 +200,23 @@ class CreatedUser(TypedDict):
     user: UserRecord
 
 
+class NewUserValues(TypedDict):
+    """The values of a user that a dry run has checked, as they would be stored."""
+
+    full_name: str
+    mob_num: str
+    pan_num: str
+    manager_id: UuidText | None
+
+
+class CheckedUser(TypedDict):
+    """The response of `create_user` to a dry run."""
+
+    message: str
+    dry_run: bool
+    user: NewUserValues
+
+
 class UserPage(TypedDict):
     """The response of `get_users`. `next_cursor` is present if `limit` was given; it is null on the last page."""
 
@@ -192,16 +225,22 @@ class UserPage(TypedDict):
 
 
 class DeletedUser(TypedDict):
-    """The response of `delete_user`."""
+    """The response of `delete_user`. `dry_run` is present, and true, if nothing was deleted."""
 
     message: str
     user_id: UuidText
+    dry_run: NotRequired[bool]
 
 
 class UpdatedUsers(TypedDict):
-    """The response of `update_user`: each id of the request is once in one of the lists."""
+    """The response of `update_user`: each id of the request is once in one of the lists, and once in `results`.
+
+    `results` is present with `details` and with `dry_run`; `dry_run` is present, and true, if nothing was changed.
+    """
 
     message: str
     updated: list[UuidText]
     unchanged: list[UuidText]
     not_found: list[UuidText]
+    results: NotRequired[list[UpdateResult]]
+    dry_run: NotRequired[bool]

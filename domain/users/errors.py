@@ -17,18 +17,6 @@ class FullNameInvalidError(InvalidError):
     code = "full-name-invalid"
 
 
-class ChangedByInvalidError(InvalidError):
-    """The text that says who makes a change is empty, too long, or has control characters."""
-
-    code = "changed-by-invalid"
-
-
-class ReasonInvalidError(InvalidError):
-    """The reason of a change is empty, too long, or has control characters."""
-
-    code = "reason-invalid"
-
-
 class MobNumInvalidError(InvalidError):
     """The text is not an Indian mobile number."""
 

@@ -13,12 +13,10 @@ from typing import Final
 from domain.errors import InvalidError, Violation, WrongTypeError
 from domain.users.errors import (
     PAN_HOLDER_TYPES,
-    ChangedByInvalidError,
     FullNameInvalidError,
     MobNumInvalidError,
     PanHolderInvalidError,
     PanNumInvalidError,
-    ReasonInvalidError,
     UserIdsCountError,
     UserIdsInvalidError,
     UuidInvalidError,
@@ -27,12 +25,6 @@ from domain.uuids import UUID
 
 FULL_NAME_MAX: Final = 200
 """Maximum length of a full name, in code points."""
-
-CHANGED_BY_MAX: Final = 200
-"""Maximum length of `changed_by`, in code points."""
-
-REASON_MAX: Final = 500
-"""Maximum length of `reason`, in code points."""
 
 USER_IDS_MAX: Final = 10_000
 """Maximum number of `user_ids` in an update, including duplicates."""
@@ -49,7 +41,8 @@ def _text(value: object, name: str) -> str:
     return value
 
 
-def _line(value: object, name: str, most: int, invalid: type[InvalidError]) -> str:
+def parse_line(value: object, name: str, most: int, invalid: type[InvalidError]) -> str:
+    """Returns a line of text, trimmed: any script, 1 to `most` code points. Raises `WrongTypeError`, `invalid`."""
     text = _text(value, name)
     if _NOT_IN_A_LINE.search(text):
         raise invalid(f"{name} must not contain control characters, line breaks included.")
@@ -66,23 +59,7 @@ def parse_full_name(value: object) -> str:
 
     Raises `WrongTypeError`, `FullNameInvalidError`.
     """
-    return _line(value, "full_name", FULL_NAME_MAX, FullNameInvalidError)
-
-
-def parse_changed_by(value: object) -> str:
-    """Returns who makes a change: 1 to 200 code points by the rules of names.
-
-    Raises `WrongTypeError`, `ChangedByInvalidError`.
-    """
-    return _line(value, "changed_by", CHANGED_BY_MAX, ChangedByInvalidError)
-
-
-def parse_reason(value: object) -> str:
-    """Returns the reason of a change: 1 to 500 code points by the rules of names.
-
-    Raises `WrongTypeError`, `ReasonInvalidError`.
-    """
-    return _line(value, "reason", REASON_MAX, ReasonInvalidError)
+    return parse_line(value, "full_name", FULL_NAME_MAX, FullNameInvalidError)
 
 
 def parse_mob_num(value: object) -> str:

@@ -4,7 +4,9 @@ from persistence.users.managers import find_manager_is_active, insert_manager, l
 from persistence.users.records import (
     Filters,
     Position,
+    check_update,
     delete_user,
+    find_user,
     has_more_records,
     insert_user,
     list_page,
@@ -16,8 +18,10 @@ from persistence.users.records import (
 __all__ = [
     "Filters",
     "Position",
+    "check_update",
     "delete_user",
     "find_manager_is_active",
+    "find_user",
     "has_more_records",
     "insert_manager",
     "insert_user",

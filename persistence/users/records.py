@@ -74,6 +74,20 @@ def insert_user(connection: Connection, user: UserRecord, attribution: Attributi
     return stored
 
 
+# ---- find
+
+
+def find_user(connection: Connection, key: str, value: str) -> str | None:
+    """Returns the `user_id` of the user whose current version has `value` in the column `key`, or None."""
+    user_id: str | None = connection.execute(_find_current(key), {key: value}).scalar_one_or_none()
+    return user_id
+
+
+@functools.cache
+def _find_current(key: str) -> Select[Any]:
+    return select(USERS.c.user_id).where(USERS.c[key] == bindparam(key), _CURRENT)
+
+
 # ---- get
 
 
@@ -197,7 +211,7 @@ def delete_user(connection: Connection, key: str, value: str, attribution: Attri
     """
     user = connection.execute(_delete_current(key), {key: value}).one_or_none()
     if user is None:
-        if connection.execute(_find_current(key), {key: value}).one_or_none():
+        if find_user(connection, key, value):
             raise LostRaceError  # SQL Server waited for a row that was superseded meanwhile, and missed the new one
         return None
     if user.version > 1:
@@ -217,42 +231,38 @@ def _delete_current(key: str) -> Executable:
     return delete(USERS).where(USERS.c[key] == bindparam(key), _CURRENT).returning(*_LAST)
 
 
-@functools.cache
-def _find_current(key: str) -> Select[Any]:
-    return select(USERS.c.id).where(USERS.c[key] == bindparam(key), _CURRENT)
-
-
 _DELETE_SUPERSEDED = delete(USERS).where(USERS.c.user_id == bindparam("user_id"), _SUPERSEDED)
 
 
 # ---- update
 
-_LOAD = for_update(
-    select(
-        *(USERS.c[name] for name in CurrentUser._fields if name != "changed_at"),
-        func.coalesce(USERS.c.updated_at, USERS.c.created_at).label("changed_at"),
-    ).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT),
-    USERS,
-)
+_READ = select(
+    *(USERS.c[name] for name in CurrentUser._fields if name != "changed_at"),
+    func.coalesce(USERS.c.updated_at, USERS.c.created_at).label("changed_at"),
+).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
+_LOCK = for_update(_READ, USERS)
 _COUNT_CURRENT = select(func.count()).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
 # With the manager in the same statement: an update of one user takes three statements.
-_LOAD_WITH_MANAGER = _LOAD.add_columns(FIND_MANAGER.scalar_subquery())
+_READ_WITH_MANAGER, _LOCK_WITH_MANAGER = (
+    statement.add_columns(FIND_MANAGER.scalar_subquery()) for statement in (_READ, _LOCK)
+)
 
 
 def load_for_update(
-    connection: Connection, user_ids: Sequence[str], manager_id: str | None
+    connection: Connection, user_ids: Sequence[str], manager_id: str | None, *, locks: bool = True
 ) -> tuple[list[CurrentUser], bool | None]:
     """Returns the current versions of the existing users, and whether the manager is active (None: no such manager).
 
-    The rows stay locked until the transaction ends; locking them in the order of ids avoids deadlocks. Raises
-    `LostRaceError` if a concurrent transaction superseded one of them.
+    The rows stay locked until the transaction ends, except in a dry run, which `locks` nothing; locking them in the
+    order of ids avoids deadlocks. Raises `LostRaceError` if a concurrent transaction superseded one of them.
     """
     ids = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
-        rows = connection.execute(_LOAD, ids).fetchall()
+        rows = connection.execute(_LOCK if locks else _READ, ids).fetchall()
         current, is_active = [CurrentUser._make(row) for row in rows], None
     else:
-        rows = connection.execute(_LOAD_WITH_MANAGER, {**ids, "manager_id": manager_id}).fetchall()
+        statement = _LOCK_WITH_MANAGER if locks else _READ_WITH_MANAGER
+        rows = connection.execute(statement, {**ids, "manager_id": manager_id}).fetchall()
         current = [CurrentUser._make(row[:-1]) for row in rows]
         is_active = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)
     if len(current) < len(user_ids) and connection.execute(_COUNT_CURRENT, ids).scalar_one() > len(current):
@@ -278,6 +288,12 @@ def save_update(
             _write(connection, _CLOSE, plan.superseded, {"now": now})
             _write(connection, _open_next(keys), plan.superseded, new)
     log_changes(connection, plan.log, attribution, now=now)
+
+
+def check_update(connection: Connection, user_ids: Sequence[str], changes: Changes) -> None:
+    """Raises `MobNumTakenError` if an active user besides `user_ids` has the new `mob_num`; writes nothing."""
+    if "mob_num" in changes and find_user(connection, "mob_num", changes["mob_num"]) not in (None, *user_ids):
+        raise MobNumTakenError
 
 
 def _write(connection: Connection, statement: Executable, row_ids: list[int], values: dict[str, object]) -> None:
