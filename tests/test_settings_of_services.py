@@ -69,12 +69,20 @@ def test_a_section_is_read_from_the_sources_of_all_settings(tmp_path: Path) -> N
     assert section == Section(is_open=True, places=4, title="dotenv", key="a${b}#c", hours=(8, 20))
 
 
+HEADER_NAME = "the name of a request header: letters, digits and hyphens, such as X-MS-CLIENT-PRINCIPAL-NAME"
+
+
 @pytest.mark.parametrize(
     ("section", "given", "message"),
     [
         (Section, {"SHOP_OPEN": "ajar"}, "SHOP_OPEN must be on or off, not 'ajar'."),
         (Section, {"SHOP_PLACES": "10"}, "SHOP_PLACES must be a whole number from 1 to 9, not '10'."),
         (UsersSettings, {"PAN_HOLDER_CHECK": "no"}, "PAN_HOLDER_CHECK must be on or off, not 'no'."),
+        (
+            UsersSettings,
+            {"CHANGED_BY_HEADER": "X_USER"},
+            f"CHANGED_BY_HEADER must be {HEADER_NAME}, not 'X_USER'.",
+        ),
         (PointsSettings, {"POINTS_ALLOW_FLUSH": "1"}, "POINTS_ALLOW_FLUSH must be on or off, not '1'."),
         (Section, {"SHOP_HOURS": "Caf\udce9"}, "SHOP_HOURS must be two hours, such as 9-17, not 'Caf\\udce9'."),
         (Section, {"SHOP_TITLE": "Caf\udce9"}, "SHOP_TITLE is not text in UTF-8."),

@@ -184,10 +184,7 @@ def path_reader(model: type[Request]) -> Read:
 
 
 def header_reader(model: type[Request]) -> Read:
-    """Returns the reader of headers. The field `if_match` is the header If-Match.
-
-    A field with an alias is the header of that name, instead of a key of the body: its violations point to that key.
-    """
+    """Returns the reader of headers: `if_match` is If-Match, an alias is a header in place of a key of the body."""
     names = {info.alias or name: info.alias or name.replace("_", "-") for name, info in model.model_fields.items()}
     paths: dict[str, Path] = {name: ("headers", header) for name, header in names.items()}
     paths |= {key: (name,) for name, info in model.model_fields.items() if info.alias for key in (name, info.alias)}

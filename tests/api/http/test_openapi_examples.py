@@ -88,8 +88,8 @@ def _evaluate(expression: Any, response: Any) -> Any:
 
 
 def _links(name: str) -> dict[str, Any]:
-    (success,) = [response for status, response in operation_of(name)["responses"].items() if status < "300"]
-    links: dict[str, Any] = success.get("links", {})
+    links: dict[str, Any]
+    (links,) = [response["links"] for response in operation_of(name)["responses"].values() if "links" in response]
     return links
 
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.users import schemas as users_schemas
+from api.users import fields as users_schemas
 from domain import points as points_domain
 from domain.errors import InvalidError
+from domain.users import attribution as attribution_domain
 from domain.users import fields as users_domain
 from tests.conformance import follow, validator
 from tests.support.openapi import DOCUMENT, MODELS, UNKNOWN_ID, body_schema, call, example, fields_of, nodes
@@ -35,10 +36,9 @@ def _codes_raised(module: ModuleType) -> set[str]:
         getattr(module, name.id).code
         for function in ast.parse(inspect.getsource(module)).body
         if isinstance(function, ast.FunctionDef) and function.name.startswith("parse_")
-        for node in ast.walk(function)
-        if isinstance(node, ast.Raise)
-        for name in [node.exc.func if isinstance(node.exc, ast.Call) else node.exc]
-        if isinstance(name, ast.Name)
+        for statement in function.body
+        for name in ast.walk(statement)
+        if isinstance(name, ast.Name) and name.id.endswith("Error") and isinstance(name.ctx, ast.Load)
     }
 
 
@@ -83,7 +83,9 @@ def test_the_codes_of_any_field_are_introduced() -> None:
 def test_every_code_that_parsing_raises_is_named_by_a_field() -> None:
     named = {code for name, pointer in FIELDS for code in _codes_named(fields_of(name)[pointer])}
     raised = {
-        code for module in (users_domain, points_domain, users_schemas) for code in _codes_raised(module)
+        code
+        for module in (users_domain, attribution_domain, points_domain, users_schemas)
+        for code in _codes_raised(module)
     } - OF_ANY_FIELD
     assert len(raised) > len(OF_ANY_FIELD)
     assert named == raised - {"user-ids-invalid"}  # its violations have the codes of the entries

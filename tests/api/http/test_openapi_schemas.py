@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Final, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import BaseModel
@@ -34,6 +34,7 @@ CURSOR: Final = base64.urlsafe_b64encode(b'["2026-01-01T00:00:00.000000Z",1]').d
 SCALARS: Final = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
 RESPONSES: Final[dict[tuple[str, str], Any]] = {
     ("create_user", "201"): users.CreatedUser,
+    ("create_user", "200"): users.CheckedUser,
     ("get_users", "200"): users.UserPage,
     ("delete_user", "200"): users.DeletedUser,
     ("update_user", "200"): users.UpdatedUsers,
@@ -126,8 +127,8 @@ def _schema_of(kind: Any) -> dict[str, Any]:
     if get_origin(kind) is dict:
         assert arguments[0] is str
         return {"type": "object", "additionalProperties": _schema_of(arguments[1])}
-    if kind in SCALARS:
-        return {"type": SCALARS[kind]}
+    if get_origin(kind) is Literal or kind in SCALARS:
+        return {"type": "string", "enum": [*arguments]} if arguments else {"type": SCALARS[kind]}
     hints = get_type_hints(kind, include_extras=True)
     optional = {key: get_args(hint)[0] for key, hint in hints.items() if get_origin(hint) is NotRequired}
     return {
@@ -181,10 +182,12 @@ def test_the_formats_of_responses_are_described() -> None:
     assert formats == {
         "CreatedUser.user_id": "uuid",
         "DeletedUser.user_id": "uuid",
+        "NewUserValues.manager_id": "uuid",
         "Payment.points": "int64",
         "Transaction.id": "uuid",
         "Transaction.points": "int64",
         "Transaction.timestamp": "date-time",
+        "UpdateResult.user_id": "uuid",
         "UpdatedUsers.not_found": "uuid",
         "UpdatedUsers.unchanged": "uuid",
         "UpdatedUsers.updated": "uuid",
