@@ -240,11 +240,11 @@ _READ = select(
     *(USERS.c[name] for name in CurrentUser._fields if name != "changed_at"),
     func.coalesce(USERS.c.updated_at, USERS.c.created_at).label("changed_at"),
 ).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
-_LOCK = for_update(_READ, USERS)
+_LOAD = for_update(_READ, USERS)
 _COUNT_CURRENT = select(func.count()).where(in_json_array(USERS.c.user_id, "user_ids"), _CURRENT)
 # With the manager in the same statement: an update of one user takes three statements.
-_READ_WITH_MANAGER, _LOCK_WITH_MANAGER = (
-    statement.add_columns(FIND_MANAGER.scalar_subquery()) for statement in (_READ, _LOCK)
+_READ_WITH_MANAGER, _LOAD_WITH_MANAGER = (
+    statement.add_columns(FIND_MANAGER.scalar_subquery()) for statement in (_READ, _LOAD)
 )
 
 
@@ -258,10 +258,10 @@ def load_for_update(
     """
     ids = {"user_ids": orjson.dumps(sorted(user_ids)).decode()}
     if manager_id is None:
-        rows = connection.execute(_LOCK if locks else _READ, ids).fetchall()
+        rows = connection.execute(_LOAD if locks else _READ, ids).fetchall()
         current, is_active = [CurrentUser._make(row) for row in rows], None
     else:
-        statement = _LOCK_WITH_MANAGER if locks else _READ_WITH_MANAGER
+        statement = _LOAD_WITH_MANAGER if locks else _READ_WITH_MANAGER
         rows = connection.execute(statement, {**ids, "manager_id": manager_id}).fetchall()
         current = [CurrentUser._make(row[:-1]) for row in rows]
         is_active = rows[0][-1] if rows else find_manager_is_active(connection, manager_id)

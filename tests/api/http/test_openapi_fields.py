@@ -38,7 +38,7 @@ def _codes_raised(module: ModuleType) -> set[str]:
         if isinstance(function, ast.FunctionDef) and function.name.startswith("parse_")
         for statement in function.body
         for name in ast.walk(statement)
-        if isinstance(name, ast.Name) and name.id.endswith("Error") and isinstance(name.ctx, ast.Load)
+        if isinstance(name, ast.Name) and name.id.endswith("Error") and hasattr(module, name.id)
     }
 
 

@@ -77,6 +77,7 @@ LIMITS = [("changed_by", 200), ("reason", 500)]
 def test_the_texts_obey_the_rules_of_names(api: Any, errors_of: Any, route: str, key: str, most: int) -> None:
     body = valid_body(api, route)
     before = contents()
+    value: Any
     for value in (None, 7, True, ["clerk"], {}):
         assert errors_of(api.post(route, {**body, key: value})) == [(f"/{key}", "wrong-type")], value
     for text in ("", "  \u3000", "a\nb", "a\tb", "\x00", "a\x85", "a" * (most + 1), "\U0001d49c" * (most + 1)):
