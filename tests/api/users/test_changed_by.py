@@ -215,7 +215,7 @@ def test_openapi_has_the_header_only_with_the_setting(tmp_path: Path, holder_che
         (header,) = _headers(described, route)
         assert (header["name"], header["required"]) == (PRINCIPAL, True)
         assert "changed-by-required" in header["description"]
-    assert "ChangedByHeader" not in without["components"]["schemas"]
+    assert not [name for name in without["components"]["schemas"] if "Header" in name]
     assert not _headers(described, "get_users")
 
 

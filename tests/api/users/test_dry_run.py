@@ -169,6 +169,7 @@ def test_a_dry_run_reads_in_few_statements_without_lock_hints(
             ("create_user", new(NUMBERS[2]), 1),
             ("create_user", new(NUMBERS[2], manager_id="first"), 2),
             ("delete_user", {"user_id": "asha"}, 1),
+            ("update_user", update("asha", mob_num=NUMBERS[2]), 2),
             ("update_user", update("asha", mob_num=NUMBERS[2], manager_id="second"), 2),
             ("update_user", update("unknown", *many[1:], manager_id="second"), 2),
         ):
