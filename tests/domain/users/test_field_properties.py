@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from domain.users.attribution import parse_changed_by, parse_reason
 from domain.users.errors import PAN_HOLDER_TYPES
 from domain.users.fields import (
     FULL_NAME_MAX,
@@ -38,6 +39,8 @@ TEXT_PARSERS: list[Callable[[object], str]] = [
     parse_pan_num,
     parse_pan_num_of_any_holder,
     parse_uuid,
+    parse_changed_by,
+    parse_reason,
 ]
 PARSERS: list[Callable[[object], object]] = [*TEXT_PARSERS, parse_user_ids]
 
@@ -63,6 +66,8 @@ def test_no_error_contains_the_sent_value() -> None:
         (parse_pan_num, "QQQQQ9999Q"),
         (parse_pan_num, "QQQQQ9999"),
         (parse_uuid, "Zebulon"),
+        (parse_changed_by, "Zebulon\n"),
+        (parse_reason, "Zebulon" * 100),
     ]
     for parse, value in sent:
         assert value.strip() not in texts_of(error_of(parse, value))
