@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -14,7 +14,10 @@ from persistence.database.clauses import in_json_array, json_rows
 from persistence.users.tables import CHANGES, USERS, VALUES
 
 _ATTRIBUTED: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in ("changed_by", "changed_at")}
-_ENTRY: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in Change._fields}
+_ENTRY: Final = {
+    name: bindparam("changed_columns" if name == "changed" else name, type_=CHANGES.c[name].type)
+    for name in Change._fields
+}
 _LOG_ONE: Final = insert(CHANGES).inline().values(_ENTRY | _ATTRIBUTED)
 _ENTRIES: Final = json_rows("entries", *(CHANGES.c[name] for name in Change._fields))
 _LOG_MANY: Final = insert(CHANGES).from_select(
@@ -50,9 +53,9 @@ def log_changes(connection: Connection, changes: Sequence[Change], attribution: 
         return
     common = {"changed_by": attribution.changed_by, "changed_at": now}
     if len(changes) > 1:
-        entries = [_columns(change).values() for change in changes]
-        connection.execute(_LOG_MANY, {**common, "entries": _json([[*entry] for entry in entries])})
-        user_ids = _json([change.user_id for change in changes])
+        entries = [[*_columns(change).values()] for change in changes]
+        connection.execute(_LOG_MANY, {**common, "entries": _json(entries)})
+        user_ids = _json(sorted(change.user_id for change in changes))
         connection.execute(_COPY_MANY, {"user_ids": user_ids, "changed_at": now, "reason": attribution.reason})
         return
     (change,) = changes
@@ -68,8 +71,15 @@ def erase_values(connection: Connection, user_id: str) -> None:
     connection.execute(_ERASE, {"user_id": user_id})
 
 
-def _columns(change: Change) -> Mapping[str, object]:
-    return {**change._asdict(), "changed": ",".join(change.changed)}
+def _columns(change: Change) -> dict[str, object]:
+    """Returns the parameters of an entry, in the order of its columns."""
+    return {
+        "user_id": change.user_id,
+        "version": change.version,
+        "operation": change.operation.value,
+        "changed_columns": ",".join(change.changed),
+        "manager_id": change.manager_id,
+    }
 
 
 def _json(value: object) -> str:

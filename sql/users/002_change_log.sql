@@ -7,8 +7,9 @@ GO
 --
 -- user_changes outlasts users, and has none of their data: that is in user_change_values, whose rows go with their user.
 -- Every version that is there already is adopted. The log begins now; what was true before is not known for every time,
--- because a change in place overwrites it. Adopted versions have times just before that, a microsecond apart, so that the
--- current one is the last of its user, and at least a second ago: the app may run on a computer whose clock is behind.
+-- because a change in place overwrites it. The adopted row of a current version has the timestamp of the record, so that
+-- every later change comes after it, whatever a clock does; those of superseded versions come before it, a microsecond
+-- apart.
 --
 -- Readers without the permission UNMASK see mob_num and pan_num masked, as in users. On SQL Server each entry gets the
 -- next number of the database when it is written. The feed is in this order, which is that of no transaction's end: see
@@ -86,10 +87,9 @@ GO
 
 IF @@TRANCOUNT > 0
 EXEC (N'INSERT INTO user_changes (user_id, version, operation, changed, manager_id, changed_at)
-SELECT users.user_id, users.version, ''adopted'', '''', users.manager_id, DATEADD(MICROSECOND, users.version - latest.version, DATEADD(SECOND, -1, user_logs.began_at))
+SELECT users.user_id, users.version, ''adopted'', '''', users.manager_id, DATEADD(MICROSECOND, users.version - latest.version, COALESCE(latest.updated_at, latest.created_at))
 FROM users
 INNER JOIN users AS latest ON latest.user_id = users.user_id AND latest.is_active = 1
-INNER JOIN user_logs ON user_logs.id = 1
 ORDER BY users.id');
 GO
 

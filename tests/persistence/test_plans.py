@@ -14,7 +14,7 @@ Plans = Callable[[Callable[[], Any]], list[str]]
 
 
 def _indexes(steps: list[str]) -> set[str]:
-    assert not [step for step in steps if step.startswith(("SCAN users", "SCAN holder"))], steps
+    assert not [step for step in steps if step.startswith(("SCAN user", "SCAN holder"))], steps
     return {step.split("USING INDEX ")[1].split(" ")[0] for step in steps if "USING INDEX " in step}
 
 
@@ -76,9 +76,12 @@ def test_a_count_of_records_reads_an_index_up_to_its_limit(plans: Plans, filters
 
 
 @pytest.mark.parametrize("key", ["user_id", "mob_num"])
-def test_delete_user_seeks(api: Any, plans: Plans, key: str) -> None:
-    user = api.create()
-    indexes = _indexes(plans(lambda: api.post("delete_user", {key: user[key]})))
+def test_delete_user_seeks(api: Any, plans: Plans, managers: list[str], key: str) -> None:
+    user = api.create(manager_id=managers[0])
+    api.update([user["user_id"]], manager_id=managers[1])
+    steps = plans(lambda: api.post("delete_user", {key: user[key]}))
+    assert "SEARCH user_changes USING COVERING INDEX ux_user_changes_user_id (user_id=?)" in steps
+    indexes = _indexes(steps)
     assert indexes == {CURRENT if key == "user_id" else NUMBER, SUPERSEDED}
 
 

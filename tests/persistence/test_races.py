@@ -140,7 +140,7 @@ def test_rows_are_locked_in_the_order_of_their_ids(api: Any, executed: Any) -> N
     executed.clear()
     assert api.update(sorted(users, reverse=True), manager_id=SOUTH).status_code == 200
     arrays = [orjson.loads(value) for _, given in executed for name, value in given.items() if name.endswith("_ids")]
-    assert [len(array) for array in arrays] == [20, 10, 10, 10]  # load, set in place, close, open
+    assert [len(array) for array in arrays] == [20, 10, 10, 10, 20]  # load, set in place, close, open, log the values
     assert arrays == [sorted(array) for array in arrays]
 
 

@@ -2,8 +2,9 @@
 
 user_changes outlasts users, and has none of their data: that is in user_change_values, whose rows go with their user.
 Every version that is there already is adopted. The log begins now; what was true before is not known for every time,
-because a change in place overwrites it. Adopted versions have times just before that, a microsecond apart, so that the
-current one is the last of its user, and at least a second ago: the app may run on a computer whose clock is behind.
+because a change in place overwrites it. The adopted row of a current version has the timestamp of the record, so that
+every later change comes after it, whatever a clock does; those of superseded versions come before it, a microsecond
+apart.
 
 Readers without the permission UNMASK see mob_num and pan_num masked, as in users. On SQL Server each entry gets the
 next number of the database when it is written. The feed is in this order, which is that of no transaction's end: see
@@ -36,7 +37,6 @@ INSERT INTO user_changes (user_id, version, operation, changed, manager_id, chan
 SELECT users.user_id, users.version, 'adopted', '', users.manager_id, {adopted_at}
 FROM users
 INNER JOIN users AS latest ON latest.user_id = users.user_id AND latest.is_active = 1
-INNER JOIN user_logs ON user_logs.id = 1
 ORDER BY users.id"""
 _COPY_VALUES = """\
 INSERT INTO user_change_values (change_id, full_name, mob_num, pan_num, created_at, updated_at)
@@ -69,14 +69,17 @@ def _begin_sql_server(*_: Any, **__: Any) -> str:
 
 @compiles(_Adopt, "sqlite")
 def _adopt_sqlite(*_: Any, **__: Any) -> str:
-    seconds = "strftime('%Y-%m-%dT%H:%M:%S', user_logs.began_at, '-2 seconds')"
-    return _ADOPT.format(adopted_at=f"{seconds} || printf('.%06dZ', 999999 - latest.version + users.version)")
+    last = "COALESCE(latest.updated_at, latest.created_at)"  # '2026-01-02T03:04:05.678901Z'
+    seconds, micros = f"strftime('%s', substr({last}, 1, 19))", f"substr({last}, 21, 6)"
+    adopted = f"({seconds} * 1000000 + {micros} + users.version - latest.version)"
+    whole = f"strftime('%Y-%m-%dT%H:%M:%S', {adopted} / 1000000, 'unixepoch')"
+    return _ADOPT.format(adopted_at=f"{whole} || printf('.%06dZ', {adopted} % 1000000)")
 
 
 @compiles(_Adopt, "mssql")
 def _adopt_sql_server(*_: Any, **__: Any) -> str:
-    a_second_ago = "DATEADD(SECOND, -1, user_logs.began_at)"
-    return _ADOPT.format(adopted_at=f"DATEADD(MICROSECOND, users.version - latest.version, {a_second_ago})")
+    last = "COALESCE(latest.updated_at, latest.created_at)"
+    return _ADOPT.format(adopted_at=f"DATEADD(MICROSECOND, users.version - latest.version, {last})")
 
 
 def upgrade() -> None:

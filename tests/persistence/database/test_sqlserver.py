@@ -265,7 +265,7 @@ def test_nothing_is_sent_to_test_or_reset_a_pooled_connection(faults: Faults, ap
     places: list[str] = []
     faults.meet = places.append  # type: ignore[method-assign,assignment]
     api.create()
-    assert places == ["execute", "commit", "committed"]
+    assert places == ["execute", "execute", "execute", "commit", "committed"]
     places.clear()
     api.get()
     assert places == ["execute", "fetch"]

@@ -156,6 +156,8 @@ DECLARED: Final = {
     "attempts": "int", "first_queued_at": "datetime2(6)", "next_attempt_at": "datetime2(6)", "of_entry": "bigint",
     "new_claim": "uniqueidentifier", "own_claim": "uniqueidentifier", "until": "datetime2(6)",
     "uid": "uniqueidentifier",
+    "operation": "nvarchar(10)", "changed_columns": "nvarchar(60)", "changed_by": "nvarchar(400)",
+    "changed_at": "datetime2(6)", "reason": "nvarchar(1000)", "entries": "nvarchar(max)",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
