@@ -62,6 +62,8 @@ class SqliteDatabase:
                 self._writer = self._engine.connect()
                 # Negative means KiB: a bulk update fits in memory until it commits. Readers have the default of 2 MB.
                 self._writer.exec_driver_sql("PRAGMA cache_size=-64000")
+                # Deleted rows are overwritten with zeros: sqlite.org/pragma.html#pragma_secure_delete
+                self._writer.exec_driver_sql("PRAGMA secure_delete=ON")
             driver: Any = self._writer.connection.driver_connection
             # A deferred transaction that reads before it writes fails as soon as another process has written.
             driver.execute("BEGIN IMMEDIATE")

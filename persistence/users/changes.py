@@ -18,6 +18,7 @@ _ENTRY: Final = {
     name: bindparam("changed_columns" if name == "changed" else name, type_=CHANGES.c[name].type)
     for name in Change._fields
 }
+_PARAMETERS: Final = tuple(parameter.key for parameter in _ENTRY.values())
 _LOG_ONE: Final = insert(CHANGES).inline().values(_ENTRY | _ATTRIBUTED)
 _ENTRIES: Final = json_rows("entries", *(CHANGES.c[name] for name in Change._fields))
 _LOG_MANY: Final = insert(CHANGES).from_select(
@@ -53,13 +54,14 @@ def log_changes(connection: Connection, changes: Sequence[Change], attribution: 
         return
     common = {"changed_by": attribution.changed_by, "changed_at": now}
     if len(changes) > 1:
-        entries = [[*_columns(change).values()] for change in changes]
+        # In the order of the index of users, which is then written page by page.
+        entries = sorted(map(_columns, changes))
         connection.execute(_LOG_MANY, {**common, "entries": _json(entries)})
-        user_ids = _json(sorted(change.user_id for change in changes))
+        user_ids = _json([entry[0] for entry in entries])
         connection.execute(_COPY_MANY, {"user_ids": user_ids, "changed_at": now, "reason": attribution.reason})
         return
     (change,) = changes
-    connection.execute(_LOG_ONE, {**_columns(change), **common})
+    connection.execute(_LOG_ONE, {**dict(zip(_PARAMETERS, _columns(change), strict=True)), **common})
     is_deletion = change.operation is Operation.DELETED
     if not is_deletion or attribution.reason is not None:
         statement = _EXPLAIN_ONE if is_deletion else _COPY_ONE
@@ -71,15 +73,8 @@ def erase_values(connection: Connection, user_id: str) -> None:
     connection.execute(_ERASE, {"user_id": user_id})
 
 
-def _columns(change: Change) -> dict[str, object]:
-    """Returns the parameters of an entry, in the order of its columns."""
-    return {
-        "user_id": change.user_id,
-        "version": change.version,
-        "operation": change.operation.value,
-        "changed_columns": ",".join(change.changed),
-        "manager_id": change.manager_id,
-    }
+def _columns(change: Change) -> tuple[object, ...]:
+    return change.user_id, change.version, change.operation.value, ",".join(change.changed), change.manager_id
 
 
 def _json(value: object) -> str:
