@@ -14,7 +14,7 @@ from typing import Any
 
 import azure.functions as func
 
-from api.http.idempotency import IdempotencyKeyReusedError, Keyed, call_hash, find_stored, read_key, run_idempotent
+from api.http.idempotency import Keyed, call_hash, find_stored, read_key, run_idempotent
 from api.http.log import log_call, log_observer_error, log_unexpected
 from api.http.problems import MEDIA_TYPE, InternalError, Locate, headers_for, pointer, problem_from, status_of
 from api.http.requests import (
@@ -260,8 +260,8 @@ def _run_keyed(endpoint: Endpoint, given: dict[str, Any], repeat: Repeat, keyed:
         with transaction() as connection:
             work_once = partial(_call, endpoint.handler, given, connection)
             response = run_idempotent(connection, keyed, work_once, sweeps=sweeps)
-        if response is None:  # raised after the commit, which keeps the purge of expired keys
-            raise IdempotencyKeyReusedError
+        if isinstance(response, RollbookError):
+            raise response
         return response
 
     return repeat(work)

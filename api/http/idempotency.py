@@ -1,7 +1,7 @@
 """Idempotency keys: a repeated request has its effect once, and its response is returned again.
 
 A key belongs to a caller and an operation. Its response is stored in the transaction of the effect, so both are stored
-or neither is. Errors are not stored.
+or neither is. Errors are not stored. A response with personal data of users is erased with them; its key stays used.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import azure.functions as func
 import orjson
 from pydantic import BaseModel
 
+from api.http.problems import GoneError
 from api.http.responses import Response, encode
-from domain.errors import ConflictError, InvalidError
+from domain.errors import ConflictError, InvalidError, RollbookError
 from domain.timestamps import format_timestamp
 from persistence.database.connections import Connection
 from persistence.database.idempotency import Key, StoredResponse, claim_key, find_response, store_response
+
+REPLAYED: Final = "Idempotency-Replayed"
+"""The header of a replay; its value is `true`."""
 
 KEY_PATTERN: Final = r"[!-~](?:[ -~]{0,253}[!-~])?"
 """An idempotency key: 1 to 255 printable ASCII characters without leading or trailing blanks."""
@@ -45,6 +49,13 @@ class IdempotencyKeyReusedError(ConflictError):
 
     code = "idempotency-key-reused"
     detail = "This Idempotency-Key was used for another request."
+
+
+class ResponseErasedError(GoneError):
+    """The response to the first call with this key had personal data of a user who was deleted."""
+
+    code = "response-erased"
+    detail = "The request had its effect, but its response was erased with a user who was deleted. Nothing was changed."
 
 
 def read_key(req: func.HttpRequest, *, supported: bool) -> str | None:
@@ -92,43 +103,43 @@ class Keyed(NamedTuple):
 def find_stored(connection: Connection, keyed: Keyed) -> tuple[Response | None, bool]:
     """Returns the response to an earlier call with this key, or None, and whether any key has expired.
 
-    Raises `IdempotencyKeyReusedError`.
+    Raises `IdempotencyKeyReusedError`, `ResponseErasedError`.
     """
     _, expired_at = _times(keyed.hours)
     stored, has_expired = find_response(connection, keyed.key, expired_at=expired_at)
-    if stored is None:
-        return None, has_expired
-    if not _is_same(stored, keyed):
-        raise IdempotencyKeyReusedError
-    return _replay(stored), has_expired
+    found = None if stored is None else _replay(stored, keyed)
+    if isinstance(found, RollbookError):
+        raise found
+    return found, has_expired
 
 
 def run_idempotent(
     connection: Connection, keyed: Keyed, work: Callable[[], Response], *, sweeps: bool = True
-) -> Response | None:
-    """Returns the result of `work`, or the stored response; None if the key was used for another request.
+) -> Response | RollbookError:
+    """Returns the result of `work`, or the stored response.
 
-    Deletes expired keys if it `sweeps`. Raises `LostRaceError`, and every error of `work`.
+    `IdempotencyKeyReusedError` and `ResponseErasedError` are returned: raised after the commit, they keep the purge of
+    expired keys, which it does if it `sweeps`. Raises `LostRaceError`, and every error of `work`.
     """
     now, expired_at = _times(keyed.hours)
     stored = claim_key(connection, keyed.key, call_hash=keyed.call_hash, now=now, expired_at=expired_at, sweeps=sweeps)
     if stored is not None:
-        return _replay(stored) if _is_same(stored, keyed) else None
+        return _replay(stored, keyed)
     response = work()
     body = encode(response.body)
     headers = orjson.dumps(dict(response.headers)).decode() if response.headers else None
     kept = StoredResponse(keyed.call_hash, response.status, body, response.media_type, headers)
-    store_response(connection, keyed.key, kept)
+    store_response(connection, keyed.key, kept, response.subjects)
     return response._replace(body=body)
 
 
-def _is_same(stored: StoredResponse, keyed: Keyed) -> bool:
-    return stored.call_hash == keyed.call_hash  # None, which release 0.1.0 stored, equals no hash
-
-
-def _replay(stored: StoredResponse) -> Response:
+def _replay(stored: StoredResponse, keyed: Keyed) -> Response | RollbookError:
+    if stored.body is None:  # whatever the request is: its hash was erased, too
+        return ResponseErasedError()
+    if stored.call_hash != keyed.call_hash:  # None, which release 0.1.0 stored, equals no hash
+        return IdempotencyKeyReusedError()
     headers = orjson.loads(stored.headers) if stored.headers else {}
-    return Response(stored.body, stored.status, stored.media_type, headers)
+    return Response(stored.body, stored.status, stored.media_type, {**headers, REPLAYED: "true"})
 
 
 def _times(hours: int) -> tuple[str, str]:

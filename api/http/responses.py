@@ -18,12 +18,17 @@ Body = Mapping[str, object] | Sequence[object] | bytes
 
 
 class Response(NamedTuple):
-    """The result of a handler. With `render=`, `body` is the value that this function turns into bytes."""
+    """The result of a handler. With `render=`, `body` is the value that this function turns into bytes.
+
+    `subjects` are the ids of the users whose personal data it contains: stored under an idempotency key, it is erased
+    with any of them.
+    """
 
     body: Any
     status: int = 200
     media_type: str = JSON
     headers: Mapping[str, str] = MappingProxyType({})
+    subjects: Sequence[str] = ()
 
 
 class Returns(NamedTuple):

@@ -2,6 +2,17 @@
 
 One transaction claims a key, does the work and stores the response. So a second call with the same key waits until the
 first one ends.
+
+A stored response with personal data of users goes with them. No such response outlives its user:
+
+- The transaction that stores it also creates the users, and the rows that name them. Nothing else stores it again: a
+  replay only reads.
+- A transaction that deletes a user has waited for the one that created the user, because a DELETE locks the rows that
+  it reads, with READ_COMMITTED_SNAPSHOT too. `erase_responses` is a later statement of it. With
+  READ_COMMITTED_SNAPSHOT a statement reads what was committed before it began, and so finds those rows.
+- A key that expired is free for another response, which is of other users: the claim deletes those rows.
+
+Release 0.2.0 stored no such response: the endpoints of users took no keys.
 """
 
 from __future__ import annotations
@@ -12,7 +23,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 import orjson
 from sqlalchemy import (
     CHAR,
+    Column,
     Connection,
+    ForeignKey,
     Index,
     Integer,
     Table,
@@ -31,16 +44,16 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from persistence.database.clauses import flag, in_json_array, limit_rows, skip_locked
+from persistence.database.clauses import flag, in_json_array, json_rows, limit_rows, skip_locked
 from persistence.database.errors import LostRaceError
-from persistence.database.types import Blob, RowId, UtcText, case_sensitive_text
+from persistence.database.types import Blob, RowId, UtcText, UuidText, case_sensitive_text
 
 SWEEP_LIMIT: Final = 100
 """Maximum number of expired keys that one claim deletes, so that no call has to delete all keys of a busy day."""
 
 
 class IdempotencyKeyRow(SQLModel, table=True):
-    """A used key and its response. `caller` is empty for an unknown caller.
+    """A used key and its response, whose `body` is NULL if it was erased. `caller` is empty for an unknown caller.
 
     Rows of release 0.1.0 have neither `caller` nor `call_hash`: they may belong to any caller. That release compares
     `request_hash`, which gets the same value as `call_hash`.
@@ -66,6 +79,15 @@ Index("ux_idempotency_keys_key", KEYS.c.trigger_name, KEYS.c.idempotency_key, KE
 Index("ix_idempotency_keys_created_at", KEYS.c.created_at)
 Index("ix_idempotency_keys_caller", KEYS.c.caller)
 
+STORED_USERS: Final = Table(
+    "stored_response_users",
+    SQLModel.metadata,
+    Column("key_id", RowId, ForeignKey("idempotency_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", UuidText, primary_key=True),
+)
+"""The users whose personal data a stored response has."""
+Index("ix_stored_response_users_user_id", STORED_USERS.c.user_id)
+
 
 class Key(NamedTuple):
     """The identity of a call: the caller, the operation, and the key that the caller chose."""
@@ -82,12 +104,12 @@ class Key(NamedTuple):
 class StoredResponse(NamedTuple):
     """The response stored under a key, and the hash of its call. `headers` is a JSON object.
 
-    A response of release 0.1.0 has neither a hash nor a media type.
+    A response of release 0.1.0 has neither a hash nor a media type. An erased one has neither a hash nor a body.
     """
 
     call_hash: str | None
     status: int
-    body: bytes
+    body: bytes | None
     media_type: str
     headers: str | None
 
@@ -129,6 +151,20 @@ _STORE = (
     .where(*_HAS_KEY, KEYS.c.caller == _CALLER)
     .values({name: bindparam(f"new_{name}") for name in ("status", "body", "media_type", "headers")})
 )
+_SUBJECTS = json_rows("subjects", STORED_USERS.c.user_id)
+_STORE_USERS = insert(STORED_USERS).from_select(
+    ["key_id", "user_id"],
+    select(KEYS.c.id, _SUBJECTS.c.user_id).select_from(
+        KEYS.join(_SUBJECTS, and_(*_HAS_KEY, KEYS.c.caller == _CALLER)),
+    ),
+)
+_DELETE_USERS = delete(STORED_USERS).where(STORED_USERS.c.key_id.in_(select(KEYS.c.id).where(*_IS_KEY)))
+_ERASE = (
+    update(KEYS)
+    .where(KEYS.c.id.in_(select(STORED_USERS.c.key_id).where(STORED_USERS.c.user_id == bindparam("of_user"))))
+    # The hash, because a mobile number can be found by hashing all of them. SQL Server pads the empty text with blanks.
+    .values({"request_hash": literal_column("''"), **dict.fromkeys(("call_hash", "body", "headers"), null())})
+)
 _DELETE_OF_CALLER = delete(KEYS).where(KEYS.c.caller == _CALLER)
 _DELETE_KEYS = skip_locked(delete(KEYS).where(KEYS.c.trigger_name == _OPERATION), KEYS)
 
@@ -142,11 +178,12 @@ def claim_key(
     keys. Raises `LostRaceError` if another transaction deletes the key meanwhile.
     """
     if sweeps:
-        _delete_expired(connection, expired_at)
+        delete_expired(connection, expired_at, limit=SWEEP_LIMIT)
     new = {**key.parameters(), "new_hash": call_hash, "now": now}
     if connection.execute(_CLAIM, new).rowcount == 1:
         return None
     if connection.execute(_CLAIM_EXPIRED, {**new, "expired_at": expired_at}).rowcount == 1:
+        connection.execute(_DELETE_USERS, key.parameters())
         return None
     rows = connection.execute(_FIND, key.parameters()).all()
     if not rows:
@@ -154,9 +191,15 @@ def claim_key(
     return _own(rows)
 
 
-def _delete_expired(connection: Connection, expired_at: str) -> None:
-    if expired := connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all():
+def delete_expired(connection: Connection, expired_at: str, *, limit: int) -> int:
+    """Deletes up to `limit` keys stored at `expired_at` or earlier, the oldest first, with their responses.
+
+    Returns how many. Keys that other transactions have locked are skipped.
+    """
+    expired = connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": limit}).scalars().all()
+    if expired:
         connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
+    return len(expired)
 
 
 def find_response(connection: Connection, key: Key, *, expired_at: str) -> tuple[StoredResponse | None, bool]:
@@ -171,11 +214,24 @@ def _own(rows: Sequence[Sequence[Any]]) -> StoredResponse:
     return min(map(StoredResponse._make, rows), key=lambda response: response.call_hash is None)
 
 
-def store_response(connection: Connection, key: Key, response: StoredResponse) -> None:
-    """Stores the response for a key that this transaction claimed. Raises `LostRaceError` if the claim is gone."""
+def store_response(connection: Connection, key: Key, response: StoredResponse, user_ids: Sequence[str] = ()) -> None:
+    """Stores the response for a key that this transaction claimed, and whose personal data it has: `user_ids`.
+
+    Raises `LostRaceError` if the claim is gone.
+    """
     values = {f"new_{name}": value for name, value in response._asdict().items() if name != "call_hash"}
     if connection.execute(_STORE, {**key.parameters(), **values}).rowcount != 1:
         raise LostRaceError
+    if rows := [[user_id] for user_id in user_ids]:
+        connection.execute(_STORE_USERS, {**key.parameters(), "subjects": orjson.dumps(rows).decode()})
+
+
+def erase_responses(connection: Connection, user_id: str) -> None:
+    """Erases every stored response with personal data of a user, whole, also if it has those of others.
+
+    Its key stays used: a repeated request has no second effect.
+    """
+    connection.execute(_ERASE, {"of_user": user_id})
 
 
 def delete_keys(connection: Connection, operations: Collection[str]) -> None:

@@ -8,6 +8,6 @@ HEADS: Final = {
     "ecgs": "ecgs_0001",
     "invoices": "invoices_0001",
     "points": "points_0001",
-    "shared": "shared_0002",
+    "shared": "shared_0003",
     "users": "users_0002",
 }

@@ -34,6 +34,7 @@ from domain.users.errors import MobNumTakenError
 from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord, creation
 from persistence.database.clauses import count_rows, for_update, in_json_array, limit_rows
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
+from persistence.database.idempotency import erase_responses
 from persistence.users.changes import erase_values, log_changes
 from persistence.users.managers import FIND_MANAGER, find_manager_is_active
 from persistence.users.tables import MANAGERS, USERS
@@ -217,6 +218,7 @@ def delete_user(connection: Connection, key: str, value: str, attribution: Attri
     if user.version > 1:
         connection.execute(_DELETE_SUPERSEDED, {"user_id": user.user_id})
     erase_values(connection, user.user_id)
+    erase_responses(connection, user.user_id)
     deletion = Change(user.user_id, user.version, Operation.DELETED, (), user.manager_id)
     changed_at = next_timestamp(now, [user.updated_at or user.created_at])
     log_changes(connection, [deletion], attribution, now=changed_at)

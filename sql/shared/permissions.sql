@@ -15,3 +15,6 @@ GO
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.idempotency_keys TO rollbook_app;
 GO
+
+GRANT SELECT, INSERT, DELETE ON dbo.stored_response_users TO rollbook_app;
+GO
