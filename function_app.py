@@ -19,6 +19,7 @@ from api import load_services
 from api.http.endpoint import endpoint_function, timer_function
 from api.http.openapi import openapi_endpoint
 from api.http.service import Endpoint, Service, Timer
+from api.purge import service as purge
 from persistence.database import connections
 from persistence.migrations.embedded import upgrade_embedded
 from persistence.migrations.state import migration_branches
@@ -35,7 +36,8 @@ def build(configured: settings.Settings) -> func.FunctionApp:
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     for endpoint in endpoints:
         _register_endpoint(app, endpoint, configured.idempotency_hours)
-    _register_timers(app, [timer for built in functions for timer in built.timers], enabled=configured.timers)
+    timers = [timer for built in (*functions, purge.build(configured)) for timer in built.timers]
+    _register_timers(app, timers, enabled=configured.timers)
     connections.connect_from_settings(configured)
     upgrade_embedded(migration_branches(service.name for service in services), samples=configured.permits_samples)
     for service in services:
@@ -60,7 +62,7 @@ def _register_endpoint(app: func.FunctionApp, endpoint: Endpoint, idempotency_ho
 
 
 def _register_timers(app: func.FunctionApp, timers: list[Timer], *, enabled: bool) -> None:
-    if timers and not enabled:  # without storage the host does not start an app with timers
+    if not enabled:  # without storage the host does not start an app with timers
         names = ", ".join(timer.name for timer in timers)
         logger.warning("AzureWebJobsStorage is not set: these timers do not run: %s.", names)
         return

@@ -333,9 +333,10 @@ def test_timers_are_registered_where_they_can_run(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         functions = functions_of(replace(settings, services=("toy", "users"), timers=True))
-    triggers = {name: functions[name].get_trigger() for name in ("toy_nightly", "toy_failing")}
+    triggers = {name: function.get_trigger() for name, function in functions.items()}
     schedules = {name: trigger.schedule for name, trigger in triggers.items() if isinstance(trigger, TimerTrigger)}
-    assert schedules == {"toy_nightly": "0 0 3 * * *", "toy_failing": "*/10 * * * * *"}
+    own = {"toy_nightly": "0 0 3 * * *", "toy_failing": "*/10 * * * * *"}
+    assert schedules == {**own, "purge_idempotency_keys": "0 0 3 * * *"}
     assert caplog.records == []
 
 
@@ -346,14 +347,9 @@ def test_without_storage_a_warning_names_the_timers_that_do_not_run(
         functions = functions_of(replace(settings, services=("toy", "users"), timers=False))
     assert {*functions} >= {"toy_add", *served_by("users")}
     assert not {"toy_nightly", "toy_failing"} & {*functions}
-    message = "AzureWebJobsStorage is not set: these timers do not run: toy_nightly, toy_failing."
+    names = "toy_nightly, toy_failing, purge_idempotency_keys"
+    message = f"AzureWebJobsStorage is not set: these timers do not run: {names}."
     assert caplog.record_tuples == [("rollbook", logging.WARNING, message)]
-
-
-def test_without_timers_there_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        functions_of(replace(settings, services=("users", "points"), timers=False))
-    assert caplog.records == []
 
 
 def test_without_swagger_ui_an_error_names_its_package(

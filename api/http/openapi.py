@@ -13,6 +13,7 @@ from api import __version__
 from api.http.auth import FunctionKey
 from api.http.idempotency import (
     KEY_PATTERN,
+    REPLAYED,
     IdempotencyKeyInvalidError,
     IdempotencyKeyReusedError,
     IdempotencyKeyUnsupportedError,
@@ -54,8 +55,12 @@ _KEY_PARAMETER: Final = {
     "required": False,
     "description": "A repeated request with the same key has no second effect: for IDEMPOTENCY_HOURS the first "
     "response is returned again, byte for byte. Keys belong to a caller and an operation; another request under the "
-    "same key is an error. Errors are not stored.",
+    "same key is an error. Errors are not stored. A key must not contain personal data: it is not erased with a user.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{KEY_PATTERN}$"},
+}
+_REPLAYED_HEADER: Final = {
+    "description": "This is the response to an earlier call with this Idempotency-Key. Absent otherwise",
+    "schema": {"type": "string", "const": "true"},
 }
 _NO_KEY: Final = "The function key is missing or wrong. Azure itself responds, without JSON."
 
@@ -168,9 +173,9 @@ def _response(endpoint: Endpoint, status: int, declared: Any, schemas: Schemas) 
     if types:
         content = partial(_content, endpoint, status, schemas)
         response["content"] = {media: content(media, declared) for media, declared in types.items()}
-    if returns.headers:
-        headers = returns.headers.items()
-        response["headers"] = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers}
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in returns.headers.items()}
+    if headers or endpoint.idempotent:
+        response["headers"] = {**headers, **({REPLAYED: _REPLAYED_HEADER} if endpoint.idempotent else {})}
     return response
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
+from api.http.idempotency import ResponseErasedError
 from api.http.responses import Response, Returns, encode_list
 from api.http.service import Service
 from api.users.attribution import ChangedByHeader, attribution_of, changed_by_headers, writes
@@ -53,13 +54,10 @@ service = Service("users", settings=UsersSettings, enabled=check_settings)
 @service.endpoint(
     "create_user",
     body=create_user_model,
-    headers=changed_by_headers,
-    writes=writes,
-    returns={
-        201: Returns(CreatedUser, "The stored record"),
-        200: Returns(CheckedUser, "Only with dry_run: the user can be created"),
-    },
-    errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError],
+    writes=True,
+    idempotent=True,
+    returns={201: Returns(CreatedUser, "The stored record")},
+    errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError, ResponseErasedError],
     links={
         "get_users": {"user_id": "$response.body#/user_id"},
         "update_user": {"user_ids": ["$response.body#/user_id"], "update_data": {"full_name": "Another Name"}},
@@ -73,7 +71,8 @@ def create_user(request: CreateUser, connection: Connection, headers: ChangedByH
     user = new_user(**request.values, user_id=str(uuid.uuid4()), now=datetime.now(UTC))
     if not store.insert_user(connection, user, attribution_of(request, headers)):
         require_active_manager(store.find_manager_is_active(connection, user["manager_id"]))
-    return Response(CreatedUser(message="User created successfully", user_id=user["user_id"], user=user), 201)
+    created = CreatedUser(message="User created successfully", user_id=user["user_id"], user=user)
+    return Response(created, 201, subjects=[user["user_id"]])
 
 
 @service.endpoint(
@@ -95,9 +94,9 @@ def get_users(request: GetUsers, connection: Connection, settings: UsersSettings
 
 @service.endpoint(
     "delete_user",
-    body=delete_user_model,
-    headers=changed_by_headers,
-    writes=writes,
+    body=DeleteUser,
+    writes=True,
+    idempotent=True,
     returns={200: Returns(DeletedUser, "The user and every version are deleted")},
     errors=[UserNotFoundError],
 )
@@ -116,8 +115,8 @@ def delete_user(request: DeleteUser, connection: Connection, headers: ChangedByH
 @service.endpoint(
     "update_user",
     body=update_user_model,
-    headers=changed_by_headers,
-    writes=writes,
+    writes=True,
+    idempotent=True,
     returns={
         200: Returns(UpdatedUsers, "All users were updated, or already had these values"),
         207: Returns(UpdatedUsers, "Some ids belong to no user; they were skipped and are in not_found"),

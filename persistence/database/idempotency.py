@@ -49,7 +49,7 @@ from persistence.database.errors import LostRaceError
 from persistence.database.types import Blob, RowId, UtcText, UuidText, case_sensitive_text
 
 SWEEP_LIMIT: Final = 100
-"""Maximum number of expired keys that one claim deletes, so that no call has to delete all keys of a busy day."""
+"""Maximum number of expired keys that one transaction deletes, so that no call has to delete all keys of a busy day."""
 
 
 class IdempotencyKeyRow(SQLModel, table=True):

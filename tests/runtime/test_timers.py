@@ -17,6 +17,7 @@ from tests.runtime.process import Runtime, running_worker
 from tests.support.low_stock import HEADER, zone_at_noon
 
 NAME: Final = "invoices_low_stock_list"
+PURGE: Final = "purge_idempotency_keys"
 Start = Callable[..., AbstractContextManager[Runtime]]
 SETTINGS: Final = {"SERVICES": "invoices", "TIMERS": "on", "LOW_STOCK_SCHEDULE": "0 30,45 18 * * *"}
 
@@ -48,10 +49,10 @@ def _day(database: sqlite3.Connection) -> str | None:
 
 def test_the_worker_indexes_timers_with_their_schedules(start: Start) -> None:
     with start() as runtime:
-        assert runtime.report.get("timers") == {NAME: SETTINGS["LOW_STOCK_SCHEDULE"]}, runtime.report
+        assert runtime.report.get("timers") == {NAME: SETTINGS["LOW_STOCK_SCHEDULE"], PURGE: "0 0 3 * * *"}
     with start(TIMERS="") as runtime:
         assert runtime.report["timers"] == {}
-        assert f"AzureWebJobsStorage is not set: these timers do not run: {NAME}." in runtime.log
+        assert f"AzureWebJobsStorage is not set: these timers do not run: {NAME}, {PURGE}." in runtime.log
     with start(LOW_STOCK_SCHEDULE="daily") as runtime:
         assert runtime.report["failure"].startswith("SettingsError: LOW_STOCK_SCHEDULE must be six fields of NCRONTAB")
 
@@ -81,3 +82,15 @@ def test_the_host_learns_of_a_failed_timer_and_of_no_data(start: Start, database
         with pytest.raises(AssertionError, match=f"TimerFailedError: {NAME}: "):
             runtime.tick(NAME)
         assert f"{NAME} failed 500 " in runtime.log
+
+
+def test_expired_keys_leave_in_production_without_a_call(start: Start, database: sqlite3.Connection) -> None:
+    row = "'create_user', 'k', '', '2020-01-01T00:00:00.000000Z', ''"
+    with start() as runtime:
+        database.execute(
+            "INSERT INTO idempotency_keys (trigger_name, idempotency_key, request_hash, created_at, caller)"
+            f" VALUES ({row})"
+        )
+        runtime.tick(PURGE, past_due=True)
+        assert database.execute("SELECT id FROM idempotency_keys").fetchall() == []
+        assert f"{PURGE} ok 200 " in runtime.log

@@ -66,7 +66,8 @@ def noted(app_database: None) -> _Noted:
 
 
 def _content(response: func.HttpResponse) -> tuple[int, bytes, str | None, dict[str, str]]:
-    return response.status_code, response.get_body(), response.mimetype, dict(response.headers)
+    headers = {name: value for name, value in response.headers.items() if name != "Idempotency-Replayed"}
+    return response.status_code, response.get_body(), response.mimetype, headers
 
 
 # ---- what is stored

@@ -27,7 +27,8 @@ def _example(endpoint: Endpoint) -> bytes:
 
 def test_these_endpoints_take_keys() -> None:
     assert len(ALL) >= 16
-    assert {name for name, endpoint in ALL.items() if endpoint.idempotent} == {"add_transaction", "spend"}
+    users = {"create_user", "update_user", "delete_user"}
+    assert {name for name, endpoint in ALL.items() if endpoint.idempotent} >= {"add_transaction", "spend", *users}
 
 
 @pytest.mark.parametrize("key", ["key-1", "", "\u00e9"])
@@ -45,18 +46,13 @@ def test_a_key_that_is_not_supported_is_a_400_and_changes_nothing(
 
 def test_a_key_that_is_not_supported_is_a_400_over_http(api: Any) -> None:
     headers = {"Idempotency-Key": "key-1"}
-    user = api.create()
     api.post("addTransaction", {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"})
     calls = [
-        ("POST", "create_user", api.new_user()),
         ("POST", "get_users", {}),
-        ("POST", "update_user", {"user_ids": [user["user_id"]], "update_data": {"full_name": "New"}}),
-        ("POST", "delete_user", {"user_id": user["user_id"]}),
         *(("GET", path, None) for path in ("balance", "health", "health/database", "openapi.json")),
         *((method, "flushDB", None) for method in ("POST", "GET", "DELETE")),
     ]
     for method, path, body in calls:
         response = api.client.request(method, f"/{path}", json=body, headers=headers)
         assert (response.status_code, response.json()["type"]) == (400, "/problems/idempotency-key-unsupported"), path
-    assert api.get() == [user]
     assert api.client.get("/balance").json() == {"DANNON": 300}
