@@ -104,8 +104,11 @@ class GetUsers(Request):
             yield Violation(("limit",), "missing-key", "limit is required with cursor.")
 
 
-class DeleteUser(Attributed):
-    """The body of `delete_user`: exactly one of `user_id` and `mob_num` (else one-key-required)."""
+class DeleteUser(Request):
+    """The body of `delete_user`: exactly one of the two keys (else one-key-required).
+
+    A call by `mob_num` that is repeated without an Idempotency-Key deletes the number's next holder, if there is one.
+    """
 
     EXAMPLES: ClassVar[Examples] = {"After create_user: the user with a number": {"mob_num": "9876543210"}}
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["user_id"]}, {"required": ["mob_num"]}]})

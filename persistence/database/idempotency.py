@@ -7,10 +7,12 @@ A stored response with personal data of users goes with them. No such response o
 
 - The transaction that stores it also creates the users, and the rows that name them. Nothing else stores it again: a
   replay only reads.
-- A transaction that deletes a user has waited for the one that created the user, because a DELETE locks the rows that
-  it reads, with READ_COMMITTED_SNAPSHOT too. `erase_responses` is a later statement of it. With
-  READ_COMMITTED_SNAPSHOT a statement reads what was committed before it began, and so finds those rows.
-- A key that expired is free for another response, which is of other users: the claim deletes those rows.
+- A transaction deletes only a user whose creation is committed. `erase_responses` is a later statement of it, and on
+  SQL Server a statement reads at least what was committed before it began, with READ_COMMITTED_SNAPSHOT too
+  (learn.microsoft.com/sql/t-sql/statements/set-transaction-isolation-level-transact-sql). So it finds those rows, and
+  waits for a transaction that has locked the key. SQLite has one writer at a time.
+- A key that expired is free for another response, which is of other users: the claim deletes those rows. A statement
+  that began before sees them once more, and erases a response too many, never one too few.
 
 Release 0.2.0 stored no such response: the endpoints of users took no keys.
 """

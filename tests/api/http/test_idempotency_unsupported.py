@@ -47,7 +47,7 @@ def test_a_key_that_is_not_supported_is_a_400_and_changes_nothing(
 def test_a_key_that_is_not_supported_is_a_400_over_http(api: Any) -> None:
     headers = {"Idempotency-Key": "key-1"}
     api.post("addTransaction", {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"})
-    calls = [
+    calls: list[tuple[str, str, Any]] = [
         ("POST", "get_users", {}),
         *(("GET", path, None) for path in ("balance", "health", "health/database", "openapi.json")),
         *((method, "flushDB", None) for method in ("POST", "GET", "DELETE")),

@@ -40,6 +40,8 @@ from tests.support.openapi import (
 
 PROJECT: Final = Path(__file__).resolve().parents[3]
 
+KEYED: Final = [endpoint.name for endpoint in ENDPOINTS.values() if endpoint.idempotent]
+
 each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
@@ -191,7 +193,7 @@ def test_a_member_may_be_of_any_type_that_a_response_may_have() -> None:
 @each_operation
 def test_an_operation_has_the_responses_of_its_kind(name: str) -> None:
     operation = operation_of(name)
-    has_body, takes_key = name in MODELS, name in ("add_transaction", "spend")
+    has_body, takes_key = name in MODELS, name in KEYED
     assert ("requestBody" in operation) == has_body
     assert ("parameters" in operation) == takes_key
     statuses = {status for status in operation["responses"] if status >= "400"}
@@ -207,7 +209,7 @@ def test_an_operation_has_the_responses_of_its_kind(name: str) -> None:
     [("k", True), ("a b", True), ("x" * 255, True), ("x" * 256, False), ("", False), (" a", False), ("é", False)],
 )
 def test_the_idempotency_key_is_described_as_it_is_read(key: str, is_one: bool) -> None:
-    for name in ("add_transaction", "spend"):
+    for name in KEYED:
         (parameter,) = operation_of(name)["parameters"]
         assert (parameter["name"], parameter["in"], parameter["required"]) == ("Idempotency-Key", "header", False)
         assert jsonschema_rs.is_valid(parameter["schema"], key) == is_one

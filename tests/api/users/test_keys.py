@@ -171,8 +171,7 @@ def test_a_response_of_many_users_goes_with_one_of_them(api: Any, prepared: bool
     def many(connection: connections.Connection) -> Response:
         return Response({"users": ids}, subjects=ids)
 
-    before = {"before": lambda: None} if prepared else {}
-    call = serve(many, writes=True, idempotent=True, **before)
+    call = serve(many, writes=True, idempotent=True, before=[lambda: None] if prepared else [])
     headers = {"idempotency-key": "key-1"}
     assert [call(headers=headers).status_code for _ in range(2)] == [200, 200]
     api.post("delete_user", {"user_id": ids[1]})

@@ -6,10 +6,14 @@ import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 
+import settings
+from api.http.endpoint import timer_function
+from api.purge import service as purge
 from tests.support.account_calls import CALLS as ACCOUNT_CALLS
 from tests.support.account_calls import Prepare, replay, while_keys_expire
 from tests.support.counting_driver import Server
@@ -26,6 +30,17 @@ PAYER: Final = {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00
 
 def _create(**fields: Any) -> Prepare:
     return lambda api: lambda: api.post("create_user", api.new_user(**fields))
+
+
+def _create_with_a_key(api: Any) -> Callable[[], Any]:
+    body, headers = api.new_user(), {"Idempotency-Key": str(uuid.uuid4())}
+    return lambda: api.post("create_user", body, headers=headers)
+
+
+def _purge(_: Any) -> Callable[[], Any]:
+    (timer,) = purge.build(settings.current()).timers
+    tick, context = SimpleNamespace(past_due=False), SimpleNamespace(invocation_id="id")
+    return lambda: timer_function(timer)(timer=tick, context=context)
 
 
 def _get(*keys: str, **filters: Any) -> Prepare:
@@ -96,6 +111,8 @@ CALLS: Final[dict[str, Prepare]] = {
     "`create_user`": _create(),
     "`create_user` with a manager": _create(manager_id=NORTH),
     "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
+    "`create_user` with a new `Idempotency-Key`": _create_with_a_key,
+    "`create_user` with a used `Idempotency-Key` (a replay)": replay(_create_with_a_key),
     "`delete_user` by `user_id`": _delete("user_id"),
     "`delete_user` by `mob_num`": _delete("mob_num"),
     "`delete_user` of an unknown user": _delete_unknown,
@@ -115,6 +132,7 @@ CALLS: Final[dict[str, Prepare]] = {
     "`spend` with a used `Idempotency-Key` (a replay)": replay(_spend_with_a_key),
     "`balance`": lambda api: lambda: api.client.get("/balance"),
     "`flushDB`": lambda api: lambda: api.post("flushDB"),
+    "a purge of idempotency keys with nothing expired": _purge,
     **ACCOUNT_CALLS,
     **ECG_CALLS,
     **INVOICE_CALLS,
@@ -134,6 +152,7 @@ DECLARED: Final = {
     "new_outstanding_debit": "bigint", "last_lot": "bigint", "last_points_left": "bigint",
     "version": "int", "version_1": "int", "row_limit": "int", "new_status": "int", "is_active": "bit",
     "of_caller": "nvarchar(255)", "of_operation": "nvarchar(255)", "of_key": "nvarchar(255)", "new_hash": "char(64)",
+    "of_user": "uniqueidentifier", "subjects": "nvarchar(max)",
     "new_media_type": "nvarchar(100)", "new_body": "varbinary(max)",
     "of_id": "bigint", "of_username": "nvarchar(64)", "username": "nvarchar(64)", "role": "nvarchar(10)",
     "password_hash": "nvarchar(200)", "old_hash": "nvarchar(200)", "new_password_hash": "nvarchar(200)",
