@@ -33,13 +33,10 @@ def _modules(environment: tuple[tuple[str, str], ...]) -> list[str]:
     return [*ast.literal_eval(ran.stdout)]
 
 
-@pytest.mark.parametrize(
-    ("service", "modules"),
-    [("users", {"api.users", "api.users.endpoints", "api.users.schemas"}), ("points", {"api.points"})],
-)
-def test_a_service_imports_no_other_service(tmp_path: Path, service: str, modules: set[str]) -> None:
-    loaded = imported(tmp_path, SERVICES=service, API_DOCS="off")
-    assert {name for name in loaded if name.split(".")[1] not in ("http", "purge")} == modules
+@pytest.mark.parametrize("service", ["users", "points"])
+def test_a_service_imports_no_other_service(service: str) -> None:
+    loaded = imported(SERVICES=service, API_DOCS="off")
+    assert {name.split(".")[1] for name in loaded} - {"http", "purge"} == {service}
 
 
 @pytest.mark.parametrize(("setting", "module"), [("API_DOCS", "api.docs"), ("HEALTH_CHECK", "api.health")])
