@@ -20,10 +20,14 @@ BODY_BYTES_MAX: Final = 300_000
 _HEADERS: Final = {"cache-control", "connection", "content-length", "content-type", "date", "server"}
 """Headers that the document leaves to HTTP."""
 
-_BOUNDED_ERRORS: Final = {
-    "properties": {"errors": {"maxItems": MAX_VIOLATIONS}, "more": {"minimum": 1}},
-    "dependentSchemas": {"more": {"properties": {"errors": {"minItems": MAX_VIOLATIONS}}}},
-}
+
+def _bounded(errors: Mapping[str, int]) -> dict[str, Any]:
+    """Returns the rule that `errors` is full if there are `more`."""
+    most = errors.get("maxItems", MAX_VIOLATIONS)
+    return {
+        "properties": {"errors": {"maxItems": most}, "more": {"minimum": 1}},
+        "dependentSchemas": {"more": {"properties": {"errors": {"minItems": most}}}},
+    }
 
 
 def subclasses(kind: type[RollbookError]) -> Iterator[type[RollbookError]]:
@@ -64,7 +68,7 @@ def _closed_problem(
     Each code requires its members, and no other code has them in the problem, unless they have a default.
     """
     described = schema["allOf"][1]["properties"]
-    members = {name: member for name, member in described.items() if name != "type"}
+    members = {name: member for name, member in described.items() if name not in ("type", "errors")}
     rules = [
         {
             "if": {"properties": {"type": {"const": f"/problems/{error.code}"}}},
@@ -80,7 +84,7 @@ def _closed_problem(
     ]
     errors = {"type": "array", "items": {**violation, "properties": {**violation["properties"], **members}}}
     properties = {**problem["properties"], **members, "errors": errors}
-    return {**problem, "properties": properties, "allOf": [*rules, _BOUNDED_ERRORS]}
+    return {**problem, "properties": properties, "allOf": [*rules, _bounded(described.get("errors", {}))]}
 
 
 class Conformance:

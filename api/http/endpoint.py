@@ -16,7 +16,7 @@ import azure.functions as func
 
 from api.http.idempotency import Keyed, call_hash, find_stored, read_key, run_idempotent
 from api.http.log import log_call, log_observer_error, log_unexpected
-from api.http.problems import MEDIA_TYPE, InternalError, Locate, headers_for, pointer, problem_from, status_of
+from api.http.problems import MEDIA_TYPE, InternalError, headers_for, pointer, problem_from, status_of
 from api.http.requests import (
     BodyInvalidError,
     Read,
@@ -52,7 +52,6 @@ Reject = Callable[[RollbookError, str], func.HttpResponse]
 
 _observer: Observer | None = None
 
-
 Repeat = Callable[[Callable[[], Response]], Response]
 """Runs work, and repeats it after lost races and transient errors."""
 
@@ -71,19 +70,21 @@ def set_request_observer(observer: Observer | None) -> None:
 def endpoint_function(endpoint: Endpoint, *, idempotency_hours: int) -> Callable[..., func.HttpResponse]:
     """Returns the function that Azure Functions calls for an endpoint. It never raises: every error is a problem."""
     run = _prepare(endpoint, idempotency_hours)
-    members = endpoint.problem_members
     declared = {"": endpoint.body or endpoint.form, "query": endpoint.query, "path": endpoint.path}
     find = partial(locate, {prefix: model for prefix, model in declared.items() if model is not None})
+    problem = partial(problem_from, locate=find, max_violations=endpoint.max_violations)
+    reject = partial(_problem_response, endpoint.problem_members, problem)
 
     # Not functools.wraps: the worker would read the handler's parameters instead of these.
     def invoke(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        return _invoke(endpoint.name, context, partial(run, req), partial(_problem_response, members, find))[0]
+        return _invoke(endpoint.name, context, partial(run, req), reject)[0]
 
     return _named(invoke, endpoint)
 
 
 def timer_function(declared: Timer) -> Callable[..., None]:
     """Returns the function that Azure Functions calls for a timer. It raises `TimerFailedError`."""
+    reject = partial(_problem_response, {}, partial(problem_from, locate=pointer))
 
     def run(tick: Tick) -> Response:
         given = {"tick": tick, "settings": declared.settings}
@@ -98,7 +99,7 @@ def timer_function(declared: Timer) -> Callable[..., None]:
 
     def invoke(timer: func.TimerRequest, context: func.Context) -> None:
         tick = Tick(bool(timer.past_due))
-        response, code = _invoke(declared.name, context, partial(run, tick), partial(_problem_response, {}, pointer))
+        response, code = _invoke(declared.name, context, partial(run, tick), reject)
         if response.status_code >= 400:
             raise TimerFailedError(f"{declared.name}: {code}")
 
@@ -148,9 +149,9 @@ def _respond_or_reject(invocation_id: str, run: Callable[[], Response], reject: 
 
 
 def _problem_response(
-    members: Mapping[int, Mapping[str, Any]], find: Locate, error: RollbookError, invocation_id: str
+    members: Mapping[int, Mapping[str, Any]], problem: Callable[..., Any], error: RollbookError, invocation_id: str
 ) -> func.HttpResponse:
-    body = problem_from(error, invocation_id, find)
+    body = problem(error, invocation_id)
     body = {**members.get(body["status"], {}), **body}
     return http_response(Response(body, body["status"], MEDIA_TYPE, headers_for(error)))
 

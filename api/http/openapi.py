@@ -18,7 +18,15 @@ from api.http.idempotency import (
     IdempotencyKeyReusedError,
     IdempotencyKeyUnsupportedError,
 )
-from api.http.problems import MEDIA_TYPE, TITLES, InternalError, LengthRequiredError, TooLargeError, status_of
+from api.http.problems import (
+    MAX_VIOLATIONS,
+    MEDIA_TYPE,
+    TITLES,
+    InternalError,
+    LengthRequiredError,
+    TooLargeError,
+    status_of,
+)
 from api.http.requests import (
     FORM,
     BodyInvalidError,
@@ -162,7 +170,7 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     errors = _errors(endpoint)
     for status in sorted({status_of(error) for error in errors}):
         kinds = [error for error in errors if status_of(error) == status]
-        responses[str(status)] = _problem(status, kinds, endpoint.problem_members.get(status, {}), schemas)
+        responses[str(status)] = _problem(endpoint, status, kinds, schemas)
     return dict(sorted(responses.items()))
 
 
@@ -212,9 +220,7 @@ def _errors(endpoint: Endpoint) -> list[type[RollbookError]]:
     return list(dict.fromkeys([*errors, *(keyed if endpoint.idempotent else [IdempotencyKeyUnsupportedError])]))
 
 
-def _problem(
-    status: int, errors: list[type[RollbookError]], constant: Mapping[str, Any], schemas: Schemas
-) -> dict[str, Any]:
+def _problem(endpoint: Endpoint, status: int, errors: list[type[RollbookError]], schemas: Schemas) -> dict[str, Any]:
     codes = [error.code for error in errors]
     types = {"type": "string", "enum": [f"/problems/{code}" for code in codes]}
     members = {
@@ -222,9 +228,11 @@ def _problem(
         for error in errors
         for name in error.members
     }
-    for name, value in constant.items():
+    for name, value in endpoint.problem_members.get(status, {}).items():
         values = [{"const": value}, *([members[name]] if name in members else [])]
         members[name] = {"anyOf": values, "default": value}
+    if endpoint.max_violations != MAX_VIOLATIONS:
+        members["errors"] = {"maxItems": endpoint.max_violations}
     schema = {"allOf": [schemas.problem, {"properties": {"type": types, **members}}]}
     problem: dict[str, Any] = {
         "description": f"{TITLES[status]}: {', '.join(codes)}",

@@ -18,7 +18,7 @@ from persistence.database.errors import UnavailableError
 MEDIA_TYPE: Final = "application/problem+json"
 
 MAX_VIOLATIONS: Final = 100
-"""Maximum number of violations in a problem; `more` counts the rest."""
+"""Maximum number of violations in a problem, unless an endpoint declares another one; `more` counts the rest."""
 
 RETRY_AFTER_SECONDS: Final = 5
 """The `Retry-After` of a 503, unless the error has its own."""
@@ -42,7 +42,7 @@ class Violation(TypedDict):
 class Problem(TypedDict):
     """The body of every error. `instance` is the invocation id in the log; some codes add further members.
 
-    `errors` has at most 100 violations; `more` counts those left out.
+    `errors` has at most 100 violations, or as many as the endpoint describes; `more` counts those left out.
     """
 
     type: str
@@ -143,7 +143,9 @@ def status_of(error: type[RollbookError]) -> int:
     return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
 
 
-def problem_from(error: RollbookError, invocation_id: str, locate: Locate) -> dict[str, Any]:
+def problem_from(
+    error: RollbookError, invocation_id: str, locate: Locate, max_violations: int = MAX_VIOLATIONS
+) -> dict[str, Any]:
     """Returns the problem for an error: its body, with the members that the error adds."""
     status = status_of(type(error))
     if isinstance(error, LocatedError):
@@ -154,9 +156,9 @@ def problem_from(error: RollbookError, invocation_id: str, locate: Locate) -> di
         status=status,
         detail=error.detail,
         instance=invocation_id,
-        errors=[_located(violation, locate) for violation in error.violations[:MAX_VIOLATIONS]],
+        errors=[_located(violation, locate) for violation in error.violations[:max_violations]],
     )
-    if (more := len(error.violations) - MAX_VIOLATIONS) > 0:
+    if (more := len(error.violations) - max_violations) > 0:
         body["more"] = more
     return {**body, **error.member_values}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from api.http.auth import FUNCTION_KEY, Auth
+from api.http.problems import MAX_VIOLATIONS
 from api.http.requests import BODY_LIMIT
 from domain.errors import RollbookError
 from settings import Settings
@@ -56,6 +57,8 @@ class Endpoint:
     ignore_body: bool = False
     """Ignores any body. Otherwise an endpoint that declares no body rejects one."""
     body_limit: int = BODY_LIMIT
+    max_violations: int = MAX_VIOLATIONS
+    """Maximum number of violations that a problem lists."""
     writes: bool | Callable[..., bool] = False
     idempotent: bool = False
     before: Callable[..., Any] | Sequence[Callable[..., Any]] = ()
