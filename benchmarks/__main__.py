@@ -20,7 +20,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calculator, ecgs, invoices
+from benchmarks import bulk, calculator, ecgs, invoices
 from benchmarks.host import SECONDS, call, import_seconds, measure, row, serve
 
 MANAGERS = [f"11111111-1111-4111-8111-11111111111{digit}" for digit in range(1, 5)]
@@ -39,6 +39,7 @@ def main() -> None:
         _fill(Path(folder) / "bench.db", USERS)
         _listing(port, process.pid)
         _bulk(port)
+    bulk.measure_all()
     _spends()
     calculator.measure_all()
     ecgs.measure_all()

@@ -453,7 +453,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           // In bytes, for the host: the largest body_limit of the declared endpoints, and 1 MiB more, so that the app
           // itself rejects what is only slightly too large. The host's default is 100 MB.
           name: 'FUNCTIONS_REQUEST_BODY_SIZE_LIMIT'
-          value: contains(services, 'ecgs') ? '34603008' : '2097152'
+          value: contains(services, 'ecgs') ? '34603008' : '3145728'
         }
         {
           // An upload of 32 MiB takes 200 to 650 MB while it is parsed: see docs/ecgs.md.

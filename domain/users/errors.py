@@ -92,6 +92,19 @@ class MobNumTakenError(ConflictError):
     fields = ("mob_num",)
 
 
+class MobNumRepeatedError(InvalidError):
+    """Two new users have the same mobile number."""
+
+    code = "mob-num-repeated"
+    detail = "An earlier user of this request has this mob_num."
+
+
+class UsersCountError(InvalidError):
+    """`users` has too few or too many entries."""
+
+    code = "users-count"
+
+
 class UserNotFoundError(NotFoundError):
     """No user has the `user_id` or `mob_num`."""
 

@@ -198,3 +198,13 @@ def skip_locked(statement: L, table: Table) -> L:
     """
     hint = "WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"
     return statement.with_hint(text=hint, selectable=table, dialect_name="mssql")
+
+
+def in_order(statement: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+    """Returns `statement`, the SELECT of an INSERT, in the order of `column`: generated ids increase in this order.
+
+    Spelled out, because SQLAlchemy leaves the ORDER BY of an INSERT's SELECT out on SQL Server, which computes the
+    identities in its order: "Ordering guarantees in SQL Server",
+    learn.microsoft.com/archive/blogs/sqltips/ordering-guarantees-in-sql-server, number 4.
+    """
+    return statement.suffix_with(text(f"ORDER BY {column}"))

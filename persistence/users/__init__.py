@@ -1,5 +1,6 @@
 """The tables of the users service, and their statements by subject."""
 
+from persistence.users.bulk import find_managers, find_taken_numbers, insert_users
 from persistence.users.managers import find_manager_is_active, insert_manager, list_managers, retire_manager
 from persistence.users.records import (
     Filters,
@@ -21,10 +22,13 @@ __all__ = [
     "check_update",
     "delete_user",
     "find_manager_is_active",
+    "find_managers",
+    "find_taken_numbers",
     "find_user",
     "has_more_records",
     "insert_manager",
     "insert_user",
+    "insert_users",
     "list_managers",
     "list_page",
     "list_users",

@@ -40,7 +40,8 @@ ALLOWED: Final = {
     "Schema", "Table", "TableAlias", "Column", "Alias", "Identifier", "Literal", "National", "Null", "Placeholder",
     "Var",
     # operators
-    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Paren", "Case",
+    "And", "Or", "Not", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "Is", "In", "Like", "Add", "Sub", "Mul", "Neg", "Paren",
+    "Case",
     # functions
     "If", "Cast", "Coalesce", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID",
     "DateAdd", "SYSUTCDATETIME",

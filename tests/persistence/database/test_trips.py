@@ -41,6 +41,13 @@ def _purge(_: Any) -> Callable[[], Any]:
     (timer,) = purge.build(settings.current()).timers
     tick, context = SimpleNamespace(past_due=False), SimpleNamespace(invocation_id="id")
     return lambda: timer_function(timer)(timer=tick, context=context)
+def _create_many(count: int, **fields: Any) -> Prepare:
+    return lambda api: lambda: api.post("create_users", {"users": [api.new_user(**fields) for _ in range(count)]})
+
+
+def _create_taken(api: Any) -> Callable[[], Any]:
+    users = [api.new_user(mob_num=api.create()["mob_num"])]
+    return lambda: api.post("create_users", {"users": users})
 
 
 def _get(*keys: str, **filters: Any) -> Prepare:
@@ -113,6 +120,13 @@ CALLS: Final[dict[str, Prepare]] = {
     "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
     "`create_user` with a new `Idempotency-Key`": _create_with_a_key,
     "`create_user` with a used `Idempotency-Key` (a replay)": replay(_create_with_a_key),
+    "`create_users`, one user": _create_many(1),
+    "`create_users`, 1,000 users": _create_many(1000),
+    "`create_users`, 1,000 users with a manager": _create_many(1000, manager_id=NORTH),
+    "`create_users` with a taken number": _create_taken,
+    "`create_users`, a dry run": lambda api: (
+        lambda: api.post("create_users", {"users": [api.new_user()], "dry_run": True})
+    ),
     "`delete_user` by `user_id`": _delete("user_id"),
     "`delete_user` by `mob_num`": _delete("mob_num"),
     "`delete_user` of an unknown user": _delete_unknown,
@@ -177,6 +191,7 @@ DECLARED: Final = {
     "uid": "uniqueidentifier",
     "operation": "nvarchar(10)", "changed_columns": "nvarchar(60)", "changed_by": "nvarchar(400)",
     "changed_at": "datetime2(6)", "reason": "nvarchar(1000)", "entries": "nvarchar(max)",
+    "new_users": "nvarchar(max)", "manager_ids": "nvarchar(max)", "mob_nums": "nvarchar(max)",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"

@@ -1,0 +1,89 @@
+"""The request and response models of `create_users`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Final, TypedDict
+
+from pydantic import BeforeValidator
+
+from api.http.requests import Examples, field
+from api.users.attribution import Attributed, attributed_body, with_fields
+from api.users.fields import PanNumOfAnyHolder
+from api.users.schemas import NewUser, NewUserValues
+from api.users.settings import UsersSettings
+from domain.errors import InvalidError, Violation, WrongTypeError
+from domain.users.bulk import USERS_MAX, find_repeated
+from domain.users.errors import MobNumRepeatedError, UsersCountError
+from domain.users.versions import UserRecord
+
+_KEYS_MAX: Final = 10 * USERS_MAX
+"""Maximum number of keys in all bodies: each unknown one is a violation, and 2 MiB have room for 250,000 of them."""
+
+
+class UsersKeysError(InvalidError):
+    """The bodies in `users` have far more keys than a user has."""
+
+    code = "users-keys"
+    detail = f"users must have at most {_KEYS_MAX:,} keys in all its entries."
+
+
+def _check_size(value: object) -> object:
+    """Returns the list unless it is too large to be worth validating: time and violations grow with its content."""
+    if not isinstance(value, list):
+        raise WrongTypeError("users must be a JSON array.")
+    if not 1 <= len(value) <= USERS_MAX:
+        raise UsersCountError(f"users must have 1 to {USERS_MAX} entries, not {len(value)}.")
+    if sum(len(body) for body in value if isinstance(body, dict)) > _KEYS_MAX:
+        raise UsersKeysError
+    return value
+
+
+_SIZE: Final = BeforeValidator(_check_size)
+_DESCRIBED: Final = field(
+    "The new users, in the order in which they are stored; each number once",
+    UsersCountError,
+    UsersKeysError,
+    MobNumRepeatedError,
+    minItems=1,
+    maxItems=USERS_MAX,
+)
+
+
+class CreateUsers(Attributed):
+    """The body of `create_users`: bodies of `create_user`, without the keys that hold for all of them."""
+
+    EXAMPLES: ClassVar[Examples] = {"Two users": {"users": [*NewUser.EXAMPLES.values()]}}
+
+    users: Annotated[list[NewUser], _SIZE, _DESCRIBED]
+
+    @classmethod
+    def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
+        """Yields a violation for each number that an earlier body has, besides those of the fields."""
+        users = content.get("users")
+        if isinstance(users, list) and len(users) <= USERS_MAX:
+            yield from find_repeated(body.get("mob_num") if isinstance(body, dict) else None for body in users)
+
+
+def create_users_model(settings: UsersSettings) -> type[CreateUsers]:
+    """Returns the body of `create_users` for the settings."""
+    model = attributed_body(CreateUsers, settings)
+    if settings.pan_holder_check:
+        return model
+    new_user = with_fields(NewUser, pan_num=(PanNumOfAnyHolder, ...))
+    return with_fields(model, users=(Annotated[list[new_user], _SIZE, _DESCRIBED], ...))  # type: ignore[valid-type]
+
+
+class CreatedUsers(TypedDict):
+    """The response of `create_users`: the stored records in the order of the request."""
+
+    message: str
+    users: list[UserRecord]
+
+
+class CheckedUsers(TypedDict):
+    """The response of `create_users` to a dry run."""
+
+    message: str
+    dry_run: bool
+    users: list[NewUserValues]
