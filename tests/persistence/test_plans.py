@@ -42,6 +42,13 @@ def test_get_users_seeks_a_manager_in_the_order_of_the_response(
     assert not [step for step in steps if "ORDER BY" in step]
 
 
+def test_create_users_seeks_its_numbers_and_managers(api: Any, plans: Plans, managers: list[str]) -> None:
+    api.create()
+    bodies = [api.new_user(manager_id=manager_id) for manager_id in managers]
+    steps = plans(lambda: api.post("create_users", {"users": bodies, "dry_run": True}))
+    assert _indexes(steps) == {NUMBER, "sqlite_autoindex_managers_1"}
+
+
 @pytest.mark.parametrize("limit", [{}, {"limit": 1}])
 def test_a_listing_of_all_follows_the_index_of_its_order(api: Any, plans: Plans, limit: dict[str, int]) -> None:
     steps = plans(lambda: api.get(**limit))

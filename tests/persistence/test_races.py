@@ -19,6 +19,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.sql import ClauseElement
 
 from persistence.database import retries
+from persistence.database.connections import transaction
 from tests.support.keys import call, store_aged_keys, stored_counts
 from tests.support.tsql import compile_tsql
 from tests.support.users import NORTH, SOUTH
@@ -99,6 +100,27 @@ def test_a_next_version_that_another_transaction_stored_first_is_retried(api: An
     meanwhile("after", CLOSE, "UPDATE users SET is_active = 1")  # the index of current versions has the user again
     assert api.update([user_id], manager_id=SOUTH).status_code == 200
     assert stored("version", "is_active") == [(1, False), (2, True)]
+
+
+@pytest.mark.parametrize(
+    "meanwhile_done",
+    [
+        f"UPDATE managers SET is_active = 0 WHERE manager_id = '{NORTH}'",
+        f"DELETE FROM managers WHERE manager_id = '{NORTH}'",
+        "UPDATE users SET is_active = 1",  # another user takes the second number
+    ],
+)
+def test_a_creation_that_lost_a_number_or_a_manager_since_its_checks_is_retried(
+    api: Any, meanwhile: Any, stored: Any, meanwhile_done: str
+) -> None:
+    free = api.create()
+    with transaction() as connection:
+        connection.exec_driver_sql("UPDATE users SET is_active = 0")
+    bodies = [api.new_user(manager_id=NORTH), api.new_user(mob_num=free["mob_num"])]
+    meanwhile("before", "INSERT INTO users", meanwhile_done)
+    response = api.post("create_users", {"users": bodies})
+    assert response.status_code == 201
+    assert stored("mob_num", "is_active")[1:] == [(body["mob_num"], True) for body in bodies]
 
 
 # ---- checks of keys and lots

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from api.http.requests import BodyInvalidError, parse_object
+from api.users.bulk_schemas import create_users_model
+from api.users.settings import UsersSettings
 from persistence.database import connections
 from persistence.users.tables import CHANGES, USERS, VALUES
 from tests.support.rows import reset_database
@@ -264,6 +269,31 @@ def test_a_number_that_a_superseded_version_has_is_free(api: Any, managers: list
     user = api.create(manager_id=managers[0])
     api.update([user["user_id"]], manager_id=managers[1], mob_num="9876543210")
     assert _create(api, [api.new_user(mob_num=user["mob_num"])]).status_code == 201
+
+
+def test_a_failure_half_way_leaves_nothing(api: Any, database_file: Path, stored: Any) -> None:
+    bodies = _bodies(api, 1000)
+    connection = sqlite3.connect(database_file)
+    connection.execute(
+        f"CREATE TRIGGER fail BEFORE INSERT ON user_change_values WHEN NEW.mob_num = '{bodies[500]['mob_num']}' "
+        "BEGIN SELECT RAISE(ABORT, 'the disk burns'); END"
+    )
+    assert _create(api, bodies).status_code == 500
+    assert stored("id") == []
+    connection.execute("DROP TRIGGER fail")
+    connection.close()
+    assert _create(api, bodies).status_code == 201
+
+
+def test_the_rules_of_fields_are_those_of_the_settings() -> None:
+    users = [{"full_name": "Asha", "mob_num": "9876543210", "pan_num": "ABCZE1234F"}]
+    body = json.dumps({"users": users, "changed_by": "Meera"}).encode()
+    lenient = create_users_model(UsersSettings(pan_holder_check=False))
+    assert parse_object(lenient, body).users[0].pan_num == "ABCZE1234F"
+    with pytest.raises(BodyInvalidError) as caught:
+        parse_object(create_users_model(UsersSettings(changed_by_header="X-Who")), body)
+    found = {(violation.path, violation.code) for violation in caught.value.violations}
+    assert found == {(("changed_by",), "unknown-key"), (("users", 0, "pan_num"), "pan-holder-invalid")}
 
 
 # ---- costs and limits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.sql import ClauseElement
 
@@ -12,6 +12,7 @@ from persistence.database.clauses import (
     for_update_by_seek,
     for_update_of_range,
     in_json_array,
+    in_order,
     limit_any_rows,
     limit_rows,
     optimize_for_first,
@@ -35,6 +36,11 @@ def test_a_list_of_any_length_is_one_parameter() -> None:
 def test_a_row_limit_is_offset_fetch() -> None:
     statement = limit_rows(select(USERS.c.id).order_by(USERS.c.id))
     assert _on_sql_server(statement).strip().endswith("OFFSET 0 ROWS FETCH NEXT :row_limit ROWS ONLY")
+
+
+def test_the_rows_of_an_insert_keep_their_order() -> None:
+    copies = insert(USERS).from_select(["mob_num"], in_order(select(USERS.c.mob_num), USERS.c.id))
+    assert _on_sql_server(copies).strip().endswith("FROM users ORDER BY users.id")
 
 
 def test_a_count_stops_by_top() -> None:
