@@ -62,6 +62,7 @@ def _invoices(route: str, methods: tuple[str, ...] = POST) -> Served:
 
 SERVED = {
     "create_user": Served("users", "api.users.endpoints", "create_user"),
+    "create_users": Served("users", "api.users.bulk", "create_users"),
     "delete_user": Served("users", "api.users.endpoints", "delete_user"),
     "get_users": Served("users", "api.users.endpoints", "get_users"),
     "update_user": Served("users", "api.users.endpoints", "update_user"),

@@ -231,7 +231,7 @@ def _problem(endpoint: Endpoint, status: int, errors: list[type[RollbookError]],
     for name, value in endpoint.problem_members.get(status, {}).items():
         values = [{"const": value}, *([members[name]] if name in members else [])]
         members[name] = {"anyOf": values, "default": value}
-    if endpoint.max_violations != MAX_VIOLATIONS:
+    if endpoint.max_violations != MAX_VIOLATIONS and status in (400, 409):  # other problems have few violations
         members["errors"] = {"maxItems": endpoint.max_violations}
     schema = {"allOf": [schemas.problem, {"properties": {"type": types, **members}}]}
     problem: dict[str, Any] = {

@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Final
 
+from api.http.idempotency import ResponseErasedError
 from api.http.responses import Response, Returns
 from api.users.attribution import ChangedByHeader, attribution_of, changed_by_headers, writes
 from api.users.bulk_schemas import CheckedUsers, CreatedUsers, CreateUsers, create_users_model
@@ -32,7 +33,7 @@ _BODY_LIMIT: Final = 2 * 1024 * 1024
         201: Returns(CreatedUsers, "The stored records, in the order of the request"),
         200: Returns(CheckedUsers, "Only with dry_run: the users can be created"),
     },
-    errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError],
+    errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError, ResponseErasedError],
 )
 def create_users(request: CreateUsers, connection: Connection, headers: ChangedByHeader) -> Response:
     """Creates 1 to 1,000 users: all of them or none."""

@@ -9,12 +9,12 @@ from pydantic import BeforeValidator
 
 from api.http.requests import Examples, field
 from api.users.attribution import Attributed, attributed_body, with_fields
-from api.users.fields import PanNumOfAnyHolder
+from api.users.fields import MANAGER, PanNumOfAnyHolder
 from api.users.schemas import NewUser, NewUserValues
 from api.users.settings import UsersSettings
 from domain.errors import InvalidError, Violation, WrongTypeError
 from domain.users.bulk import USERS_MAX, find_repeated
-from domain.users.errors import MobNumRepeatedError, UsersCountError
+from domain.users.errors import UsersCountError
 from domain.users.versions import UserRecord
 
 _KEYS_MAX: Final = 10 * USERS_MAX
@@ -41,19 +41,25 @@ def _check_size(value: object) -> object:
 
 _SIZE: Final = BeforeValidator(_check_size)
 _DESCRIBED: Final = field(
-    "The new users, in the order in which they are stored; each number once",
-    UsersCountError,
-    UsersKeysError,
-    MobNumRepeatedError,
-    minItems=1,
-    maxItems=USERS_MAX,
+    "The new users, in the order in which they are stored", UsersCountError, minItems=1, maxItems=USERS_MAX
 )
 
 
 class CreateUsers(Attributed):
-    """The body of `create_users`: bodies of `create_user`, without the keys that hold for all of them."""
+    """The body of `create_users`. Each number must be there once (else mob-num-repeated).
 
-    EXAMPLES: ClassVar[Examples] = {"Two users": {"users": [*NewUser.EXAMPLES.values()]}}
+    All entries together may have 10,000 keys (else users-keys).
+    """
+
+    EXAMPLES: ClassVar[Examples] = {
+        "Two users": {
+            "users": [
+                {"full_name": "Meera Iyer", "mob_num": "9876543212", "pan_num": "ABCPI1234F", "manager_id": MANAGER},
+                {"full_name": "Kabir Das", "mob_num": "9876543213", "pan_num": "ABCPD1234F"},
+            ],
+            "changed_by": "Import of the Pune branch",
+        }
+    }
 
     users: Annotated[list[NewUser], _SIZE, _DESCRIBED]
 

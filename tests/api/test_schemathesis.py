@@ -29,6 +29,7 @@ OPERATIONS: Final = (
     "get_users",
     "update_user",
     "delete_user",
+    "create_users",
     "add_transaction",
     "spend",
     "balance",

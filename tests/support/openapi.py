@@ -12,6 +12,7 @@ from api import SERVICES, load_services, points
 from api.http.openapi import build_document
 from api.http.requests import Request
 from api.http.service import Endpoint
+from api.users import bulk_schemas as bulk
 from api.users import schemas as users
 from tests.conformance import follow
 
@@ -23,6 +24,7 @@ MODELS: Final[dict[str, type[Request]]] = {
     "get_users": users.GetUsers,
     "delete_user": users.DeleteUser,
     "update_user": users.UpdateUser,
+    "create_users": bulk.CreateUsers,
     "add_transaction": points.AddTransaction,
     "spend": points.Spend,
 }

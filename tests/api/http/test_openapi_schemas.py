@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from api import points
 from api.http.problems import Problem
+from api.users import bulk_schemas as bulk
 from api.users import schemas as users
 from domain import points as points_domain
 from tests.conformance import follow, validator
@@ -39,6 +40,8 @@ RESPONSES: Final[dict[tuple[str, str], Any]] = {
     ("delete_user", "200"): users.DeletedUser,
     ("update_user", "200"): users.UpdatedUsers,
     ("update_user", "207"): users.UpdatedUsers,
+    ("create_users", "201"): bulk.CreatedUsers,
+    ("create_users", "200"): bulk.CheckedUsers,
     ("add_transaction", "201"): points.Transaction,
     ("spend", "200"): list[points_domain.Payment],
     ("balance", "200"): dict[str, points_domain.Int64],
