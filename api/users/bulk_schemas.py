@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, TypedDict
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from api.http.requests import Examples, field
 from api.users.attribution import Attributed, attributed_body, with_fields
@@ -18,28 +18,26 @@ from domain.users.errors import UsersCountError
 from domain.users.versions import UserRecord
 
 _KEYS_MAX: Final = 10 * USERS_MAX
-"""Maximum number of keys in all bodies: each unknown one is a violation, and 2 MiB have room for 250,000 of them."""
+"""Maximum number of keys of a request: each unknown one is a violation, and 2 MiB have room for 250,000 of them."""
 
 
-class UsersKeysError(InvalidError):
-    """The bodies in `users` have far more keys than a user has."""
+class TooManyKeysError(InvalidError):
+    """The body has far more keys than 1,000 users have."""
 
-    code = "users-keys"
-    detail = f"users must have at most {_KEYS_MAX:,} keys in all its entries."
+    code = "too-many-keys"
+    detail = f"The body and the entries of users must have at most {_KEYS_MAX:,} keys in all."
 
 
-def _check_size(value: object) -> object:
-    """Returns the list unless it is too large to be worth validating: time and violations grow with its content."""
+def _check_count(value: object) -> object:
+    """Returns the list if its length is valid. Checked before the entries, because each invalid one takes time."""
     if not isinstance(value, list):
         raise WrongTypeError("users must be a JSON array.")
     if not 1 <= len(value) <= USERS_MAX:
         raise UsersCountError(f"users must have 1 to {USERS_MAX} entries, not {len(value)}.")
-    if sum(len(body) for body in value if isinstance(body, dict)) > _KEYS_MAX:
-        raise UsersKeysError
     return value
 
 
-_SIZE: Final = BeforeValidator(_check_size)
+_COUNT: Final = BeforeValidator(_check_count)
 _DESCRIBED: Final = field(
     "The new users, in the order in which they are stored", UsersCountError, minItems=1, maxItems=USERS_MAX
 )
@@ -48,7 +46,7 @@ _DESCRIBED: Final = field(
 class CreateUsers(Attributed):
     """The body of `create_users`. Each number must be there once (else mob-num-repeated).
 
-    All entries together may have 10,000 keys (else users-keys).
+    The body and all entries together may have 10,000 keys (else too-many-keys).
     """
 
     EXAMPLES: ClassVar[Examples] = {
@@ -61,7 +59,16 @@ class CreateUsers(Attributed):
         }
     }
 
-    users: Annotated[list[NewUser], _SIZE, _DESCRIBED]
+    users: Annotated[list[NewUser], _COUNT, _DESCRIBED]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        users = content.get("users")
+        bodies = users if isinstance(users, list) else []
+        if len(content) + sum(len(body) for body in bodies if isinstance(body, dict)) > _KEYS_MAX:
+            raise TooManyKeysError
+        return content
 
     @classmethod
     def check_content(cls, content: Mapping[str, Any]) -> Iterator[Violation]:
@@ -77,7 +84,7 @@ def create_users_model(settings: UsersSettings) -> type[CreateUsers]:
     if settings.pan_holder_check:
         return model
     new_user = with_fields(NewUser, pan_num=(PanNumOfAnyHolder, ...))
-    return with_fields(model, users=(Annotated[list[new_user], _SIZE, _DESCRIBED], ...))  # type: ignore[valid-type]
+    return with_fields(model, users=(Annotated[list[new_user], _COUNT, _DESCRIBED], ...))  # type: ignore[valid-type]
 
 
 class CreatedUsers(TypedDict):
