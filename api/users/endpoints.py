@@ -5,23 +5,16 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from api.http.idempotency import ResponseErasedError
-from api.http.responses import Response, Returns, encode_list
+from api.http.responses import Response, Returns
 from api.http.service import Service
-from api.users.attribution import ChangedByHeader, attribution_of, changed_by_headers, writes
-from api.users.dry_runs import check_creation, check_deletion
-from api.users.fields import format_cursor
 from api.users.schemas import (
     CheckedUser,
     CreatedUser,
     CreateUser,
     DeletedUser,
     DeleteUser,
-    GetUsers,
-    LimitRequiredError,
     UpdatedUsers,
     UpdateUser,
-    UserPage,
     create_user_model,
     delete_user_model,
     update_user_model,
@@ -73,23 +66,6 @@ def create_user(request: CreateUser, connection: Connection, headers: ChangedByH
         require_active_manager(store.find_manager_is_active(connection, user["manager_id"]))
     created = CreatedUser(message="User created successfully", user_id=user["user_id"], user=user)
     return Response(created, 201, subjects=[user["user_id"]])
-
-
-@service.endpoint(
-    "get_users",
-    body=GetUsers,
-    returns={200: Returns(UserPage, "Records, including superseded versions unless is_active is true")},
-    errors=[LimitRequiredError],
-)
-def get_users(request: GetUsers, connection: Connection, settings: UsersSettings) -> Response:
-    """Lists records, oldest first: all of them, or those that match every filter."""
-    filters = store.Filters(request.user_id, request.mob_num, request.manager_id, request.is_active)
-    if request.limit is None:
-        if settings.list_rows_max and store.has_more_records(connection, filters, settings.list_rows_max):
-            raise LimitRequiredError
-        return Response(encode_list("users", store.list_users(connection, filters)))
-    users, position = store.list_page(connection, filters, request.limit, request.cursor)
-    return Response(UserPage(users=users, next_cursor=format_cursor(position)))
 
 
 @service.endpoint(

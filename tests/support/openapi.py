@@ -12,7 +12,7 @@ from api import SERVICES, load_services, points
 from api.http.openapi import build_document
 from api.http.requests import Request
 from api.http.service import Endpoint
-from api.users import bulk_schemas as bulk
+from api.users import list_schemas as lists
 from api.users import schemas as users
 from tests.conformance import follow
 
@@ -21,7 +21,7 @@ Document = dict[str, Any]
 UNKNOWN_ID: Final = "7f3d1c1e-9a4b-4d0e-8a52-3f1b2c4d5e6f"
 MODELS: Final[dict[str, type[Request]]] = {
     "create_user": users.CreateUser,
-    "get_users": users.GetUsers,
+    "get_users": lists.GetUsers,
     "delete_user": users.DeleteUser,
     "update_user": users.UpdateUser,
     "create_users": bulk.CreateUsers,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.users import fields as users_schemas
+from api.users import fields as users_fields
 from domain import points as points_domain
 from domain.errors import InvalidError
 from domain.users import attribution as attribution_domain
@@ -83,9 +83,7 @@ def test_the_codes_of_any_field_are_introduced() -> None:
 def test_every_code_that_parsing_raises_is_named_by_a_field() -> None:
     named = {code for name, pointer in FIELDS for code in _codes_named(fields_of(name)[pointer])}
     raised = {
-        code
-        for module in (users_domain, attribution_domain, points_domain, users_schemas)
-        for code in _codes_raised(module)
+        code for module in (users_domain, points_domain, users_fields) for code in _codes_raised(module)
     } - OF_ANY_FIELD
     assert len(raised) > len(OF_ANY_FIELD)
     assert named == raised - {"user-ids-invalid"}  # its violations have the codes of the entries
