@@ -12,7 +12,7 @@ from api.http.cursors import decode_cursor, encode_cursor
 from api.http.requests import field
 from domain.errors import InvalidError
 from domain.timestamps import format_timestamp
-from domain.users import errors, fields
+from domain.users import errors, fields, lists
 from domain.uuids import UUID
 from persistence.users import Position
 
@@ -27,6 +27,8 @@ class CursorInvalidError(InvalidError):
 _UUID: Final[dict[str, Any]] = {"format": "uuid", "pattern": f"^{UUID.pattern}$"}
 _HOLDERS: Final = errors.PAN_HOLDER_TYPES + errors.PAN_HOLDER_TYPES.lower()
 MANAGER, NEXT_MANAGER = (f"11111111-1111-4111-8111-11111111111{digit}" for digit in (1, 2))  # seeded managers
+
+_MOB_NUM: Final = r"^ *(\+[ -]*9[ -]*1[ -]*|0[ -]*)?[6-9]([ -]*[0-9]){9} *$"
 
 FullName = Annotated[
     str,
@@ -43,7 +45,7 @@ MobNum = Annotated[
     field(
         "An Indian mobile number, optionally after +91 or 0; stored as its ten digits",
         errors.MobNumInvalidError,
-        pattern=r"^ *(\+[ -]*9[ -]*1[ -]*|0[ -]*)?[6-9]([ -]*[0-9]){9} *$",
+        pattern=_MOB_NUM,
     ),
 ]
 PanNum = Annotated[
@@ -87,19 +89,57 @@ UserIds = Annotated[
         maxItems=fields.USER_IDS_MAX,
     ),
 ]
+ListedUserIds = Annotated[
+    list[str],
+    BeforeValidator(lists.parse_listed_user_ids),
+    field(
+        "Ids of users; unknown ones are left out",
+        errors.UserIdsCountError,
+        errors.UuidInvalidError,
+        items={"type": "string", **_UUID},
+        minItems=1,
+        maxItems=lists.LISTED_MAX,
+    ),
+]
+MobNums = Annotated[
+    list[str],
+    BeforeValidator(lists.parse_mob_nums),
+    field(
+        "Mobile numbers; selects the users who have them now, and leaves out the others",
+        errors.MobNumsCountError,
+        errors.MobNumInvalidError,
+        items={"type": "string", "pattern": _MOB_NUM},
+        minItems=1,
+        maxItems=lists.LISTED_MAX,
+    ),
+]
+AsOf = Annotated[
+    str,
+    BeforeValidator(lists.parse_as_of),
+    field(
+        "Lists what was current at this time, with a zone and at most six decimals; mob_num selects the holder then",
+        errors.AsOfInvalidError,
+        format="date-time",
+    ),
+]
 
 
-def format_cursor(position: Position | None) -> str | None:
-    """Returns the cursor that continues a listing at a position; None at the end of the listing."""
-    return None if position is None else encode_cursor(*position)
+def format_cursor(position: Position | None, *, as_of: bool = False) -> str | None:
+    """Returns the cursor that continues a listing at a position; None at the end of the listing.
+
+    A cursor of a listing with `as_of` is marked: its position is one in the log.
+    """
+    if position is None:
+        return None
+    return encode_cursor("as_of", *position) if as_of else encode_cursor(*position)
 
 
-def parse_cursor(value: object) -> Position:
+def parse_cursor(value: object, *, as_of: bool = False) -> Position:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
     try:
-        created_at, row_id = decode_cursor(str(value))
+        *_, created_at, row_id = decode_cursor(str(value))
         position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
-        if format_cursor(position) == value and 0 <= position.id < 2**63:
+        if format_cursor(position, as_of=as_of) == value and 0 <= position.id < 2**63:
             return position
     except (ValueError, TypeError, OverflowError):
         pass

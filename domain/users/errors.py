@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
 from domain.errors import ConflictError, InvalidError, NotFoundError
 
@@ -59,6 +59,42 @@ class UserIdsInvalidError(InvalidError):
 
     code = "user-ids-invalid"
     detail = "user_ids has entries that are not UUIDs."
+
+
+class MobNumsCountError(InvalidError):
+    """`mob_nums` has too few or too many entries."""
+
+    code = "mob-nums-count"
+
+
+class MobNumsInvalidError(InvalidError):
+    """`mob_nums` has entries that are not mobile numbers; each is a violation."""
+
+    code = "mob-nums-invalid"
+    detail = "mob_nums has entries that are not mobile numbers."
+
+
+class AsOfInvalidError(InvalidError):
+    """The text is not a timestamp with a zone, or is too precise."""
+
+    code = "as-of-invalid"
+    detail = "as_of must be an RFC 3339 timestamp with a zone and at most six decimals, such as 2026-11-20T12:00:00.5Z."
+
+
+class AsOfInFutureError(InvalidError):
+    """The time has not come yet."""
+
+    code = "as-of-in-future"
+    detail = "as_of is in the future."
+    fields = ("as_of",)
+
+
+class BeforeHistoryError(InvalidError):
+    """The time is before the log of changes."""
+
+    code = "before-history"
+    fields = ("as_of",)
+    members = MappingProxyType({"earliest": Annotated[str, "date-time"]})
 
 
 class BulkUpdateKeysError(InvalidError):

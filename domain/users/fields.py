@@ -7,7 +7,7 @@ Every `parse_*` function is total and idempotent: it returns the stored form of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from domain.errors import InvalidError, Violation, WrongTypeError
@@ -100,24 +100,25 @@ def parse_uuid(value: object) -> str:
     return text.lower()
 
 
-def parse_user_ids(value: object) -> list[str]:
-    """Returns 1 to 10,000 UUIDs without duplicates, in the order of their first entries.
+def parse_user_ids(value: object, *, most: int = USER_IDS_MAX) -> list[str]:
+    """Returns 1 to `most` UUIDs without duplicates, in the order of their first entries.
 
     Raises `WrongTypeError`, `UserIdsCountError`, or `UserIdsInvalidError` with a violation for every invalid entry.
     """
     if not isinstance(value, list):
         raise WrongTypeError("user_ids must be a JSON array.")
-    if not 1 <= len(value) <= USER_IDS_MAX:
-        raise UserIdsCountError(f"user_ids must have 1 to {USER_IDS_MAX} entries, not {len(value)}.")
+    if not 1 <= len(value) <= most:
+        raise UserIdsCountError(f"user_ids must have 1 to {most} entries, not {len(value)}.")
     is_uuid = UUID.fullmatch
     if all(isinstance(entry, str) and is_uuid(entry) for entry in value):
         return list(dict.fromkeys(map(str.lower, value)))
-    raise UserIdsInvalidError(violations=list(_invalid_entries(value)))
+    raise UserIdsInvalidError(violations=list(invalid_entries(value, parse_uuid)))
 
 
-def _invalid_entries(entries: Iterable[object]) -> Iterable[Violation]:
+def invalid_entries(entries: Iterable[object], parse: Callable[[object], object]) -> Iterable[Violation]:
+    """Yields a violation for each entry that `parse` rejects."""
     for position, entry in enumerate(entries):
         try:
-            parse_uuid(entry)
+            parse(entry)
         except InvalidError as error:
             yield Violation((position,), error.code, error.detail)

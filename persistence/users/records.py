@@ -7,24 +7,21 @@ filtered indexes (`is_active = 1`) are literals in them: with a parameter neithe
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import (
     Connection,
-    CursorResult,
     bindparam,
     delete,
     false,
     func,
     insert,
     not_,
-    or_,
     select,
     true,
-    union_all,
     update,
 )
 from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
@@ -32,15 +29,12 @@ from sqlalchemy.sql import ColumnElement, Executable, Insert, Select, Update
 from domain.users.changes import Attribution, Change, Operation, next_timestamp
 from domain.users.errors import MobNumTakenError
 from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord, creation
-from persistence.database.clauses import count_rows, for_update, in_json_array, limit_rows
+from persistence.database.clauses import for_update, in_json_array
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.idempotency import erase_responses
 from persistence.users.changes import erase_values, log_changes
 from persistence.users.managers import FIND_MANAGER, find_manager_is_active
 from persistence.users.tables import MANAGERS, USERS
-
-FETCH_SIZE: Final = 1000
-"""Records that a list fetches and yields at a time."""
 
 _CURRENT = USERS.c.is_active
 _SUPERSEDED = not_(USERS.c.is_active)
@@ -73,132 +67,6 @@ def insert_user(connection: Connection, user: UserRecord, attribution: Attributi
     if stored:
         log_changes(connection, [creation(user)], attribution, now=user["created_at"])
     return stored
-
-
-# ---- find
-
-
-def find_user(connection: Connection, key: str, value: str) -> str | None:
-    """Returns the `user_id` of the user whose current version has `value` in the column `key`, or None."""
-    user_id: str | None = connection.execute(_find_current(key), {key: value}).scalar_one_or_none()
-    return user_id
-
-
-@functools.cache
-def _find_current(key: str) -> Select[Any]:
-    return select(USERS.c.user_id).where(USERS.c[key] == bindparam(key), _CURRENT)
-
-
-# ---- get
-
-
-class Filters(NamedTuple):
-    """The filters of a list; None does not filter. `mob_num` selects the user who has this number now."""
-
-    user_id: str | None = None
-    mob_num: str | None = None
-    manager_id: str | None = None
-    is_active: bool | None = None
-
-
-class Position(NamedTuple):
-    """A place in the order of a list: after the record with this `created_at` and row `id`."""
-
-    created_at: str
-    id: int
-
-
-_RECORD = [USERS.c[name] for name in (*UserRecord.__annotations__, "id")]
-
-
-def list_users(connection: Connection, filters: Filters) -> Iterator[list[UserRecord]]:
-    """Yields every matching record, oldest first, at most `FETCH_SIZE` at a time."""
-    result = _list(connection, filters)
-    while True:
-        rows = result.fetchmany(FETCH_SIZE)
-        if rows:
-            yield _records(rows)
-        if len(rows) < FETCH_SIZE:  # another fetch, which finds nothing, would add a tenth to a lookup
-            return
-
-
-def has_more_records(connection: Connection, filters: Filters, most: int) -> bool:
-    """Returns whether more than `most` records match, by a count that ends there; False for the records of one user."""
-    if filters.user_id is not None or filters.mob_num is not None:
-        return False
-    statement = _count_statement(filters.manager_id is not None, filters.is_active)
-    return bool(connection.execute(statement, {**filters._asdict(), "row_limit": most + 1}).scalar_one() > most)
-
-
-@functools.cache
-def _count_statement(has_manager: bool, is_active: bool | None) -> Executable:
-    conditions = [USERS.c.manager_id == bindparam("manager_id")] if has_manager else []
-    if is_active is not None:
-        conditions.append(_CURRENT if is_active else _SUPERSEDED)
-    return count_rows(select(USERS.c.id).where(*conditions))
-
-
-def list_page(
-    connection: Connection, filters: Filters, limit: int, after: Position | None
-) -> tuple[list[UserRecord], Position | None]:
-    """Returns at most `limit` matching records after `after`, and the position of the next page or None."""
-    rows = _list(connection, filters, row_limit=limit + 1, after=after).fetchall()
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return _records(rows), Position(rows[-1].created_at, rows[-1].id) if more else None
-
-
-def _records(rows: Sequence[Any]) -> list[UserRecord]:
-    # A dict literal: building 100,000 of them through zip() or _mapping takes twice as long.
-    return [
-        {
-            "user_id": user_id,
-            "manager_id": manager_id,
-            "full_name": full_name,
-            "mob_num": mob_num,
-            "pan_num": pan_num,
-            "created_at": created_at,
-            "updated_at": updated_at,
-            "is_active": is_active,
-        }
-        for user_id, manager_id, full_name, mob_num, pan_num, created_at, updated_at, is_active, _ in rows
-    ]
-
-
-def _list(
-    connection: Connection, filters: Filters, *, row_limit: int | None = None, after: Position | None = None
-) -> CursorResult[Any]:
-    values: dict[str, object] = {
-        key: value for key, value in filters._asdict().items() if value is not None and key != "is_active"
-    }
-    statement = _list_statement(frozenset(values), filters.is_active, row_limit is not None, after is not None)
-    if row_limit is not None:
-        values["row_limit"] = row_limit
-    if after is not None:
-        values |= {"after_created_at": after.created_at, "after_id": after.id}
-    return connection.execute(statement, values)
-
-
-@functools.cache
-def _list_statement(keys: frozenset[str], is_active: bool | None, is_page: bool, has_after: bool) -> Executable:
-    conditions = [USERS.c[key] == bindparam(key) for key in sorted(keys - {"mob_num"})]
-    if "mob_num" in keys:
-        holder = USERS.alias("holder")
-        held = select(holder.c.user_id).where(holder.c.mob_num == bindparam("mob_num"), holder.c.is_active)
-        conditions.append(USERS.c.user_id == held.scalar_subquery())
-    if has_after:
-        conditions += [
-            USERS.c.created_at >= bindparam("after_created_at"),  # an index range; the next line is none
-            or_(USERS.c.created_at > bindparam("after_created_at"), USERS.c.id > bindparam("after_id")),
-        ]
-    records = select(*_RECORD).where(*conditions)
-    if is_active is not None:
-        records = records.where(_CURRENT if is_active else _SUPERSEDED)
-    elif keys & {"user_id", "mob_num"}:  # uses both filtered indexes of user_id
-        versions = union_all(records.where(_SUPERSEDED), records.where(_CURRENT)).subquery()
-        records = select(versions)
-    ordered = records.order_by(records.selected_columns.created_at, records.selected_columns.id)
-    return limit_rows(ordered) if is_page else ordered
 
 
 # ---- delete

@@ -35,7 +35,7 @@ _DYNAMIC: Final = re.compile(r"(?<![^\n])EXEC \(N'((?:[^']|'')+)'\)(?=;?\Z)")
 # The part of T-SQL that Rollbook needs, by the parser's names for it. An addition must exist in SQL Server 2019.
 ALLOWED: Final = {
     "With", "CTE", "Select", "From", "Where", "Order", "Ordered", "Offset", "Fetch", "LimitOptions", "Subquery",
-    "Union", "Join", "QueryOption",
+    "Union", "Join", "QueryOption", "Window", "RowNumber",
     "Insert", "Values", "Tuple", "Update", "Delete", "Returning", "WithTableHint",
     "Schema", "Table", "TableAlias", "Column", "Alias", "Identifier", "Literal", "National", "Null", "Placeholder",
     "Var",
@@ -148,9 +148,12 @@ def _misplaced_clause(node: exp.Expr) -> Iterator[str]:
         yield "FETCH without OFFSET"
     if isinstance(node, exp.Offset) and not parent.args.get("order"):
         yield "OFFSET without ORDER BY"
-    if isinstance(node, exp.Order) and not isinstance(parent, exp.Query):
+    if isinstance(node, exp.Window) and not node.args.get("order"):
+        yield "ROW_NUMBER without ORDER BY"
+    is_order = isinstance(node, exp.Order) and not isinstance(parent, exp.Window)
+    if is_order and not isinstance(parent, exp.Query):
         yield "ORDER BY of what is no query"
-    if isinstance(node, exp.Order) and not parent.args.get("offset") and node.find_ancestor(exp.Subquery, exp.Exists):
+    if is_order and not parent.args.get("offset") and node.find_ancestor(exp.Subquery, exp.Exists):
         yield "ORDER BY in a subquery"
     if isinstance(node, exp.QueryOption) and not _is_fast(node):
         yield "OPTION other than FAST and a number, after a SELECT that is no part of another statement"

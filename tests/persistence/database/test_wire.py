@@ -21,7 +21,8 @@ from persistence.database.connections import connect, reading, transaction
 from persistence.database.errors import OutcomeUnknownError, UnavailableError
 from persistence.database.retries import run_with_retries
 from persistence.database.sqlserver import Limits
-from persistence.users.records import FETCH_SIZE, Filters, insert_user, list_users, load_for_update
+from persistence.users.lists import FETCH_SIZE, Filters, list_users
+from persistence.users.records import insert_user, load_for_update
 from persistence.users.tables import MANAGERS
 from tests.support.tds import Delay, Failure, Freeze, Reset, Result, TdsServer, tds_server
 
