@@ -43,7 +43,7 @@ def _parse_cursor(value: object, info: ValidationInfo) -> Position:
 class GetUsers(Request):
     """The body of `get_users`: filters, combined with AND, and paging. `cursor` requires `limit`.
 
-    With `as_of`, what was current then; not together with `is_active`, `user_ids` and `mob_nums` (not-with-as-of).
+    With `as_of`, what was current then: without `is_active`, `user_ids` and `mob_nums` (else not-with-as-of).
     """
 
     EXAMPLES: ClassVar[Examples] = {

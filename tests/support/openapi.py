@@ -24,7 +24,7 @@ MODELS: Final[dict[str, type[Request]]] = {
     "get_users": lists.GetUsers,
     "delete_user": users.DeleteUser,
     "update_user": users.UpdateUser,
-    "create_users": bulk.CreateUsers,
+    "get_users_masked": lists.GetUsers,
     "add_transaction": points.AddTransaction,
     "spend": points.Spend,
 }

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired, Union, get_args,
 
 import pytest
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from api import points
 from api.http.problems import Problem
@@ -31,11 +32,13 @@ from tests.support.openapi import (
     referred_schemas,
 )
 
+EARLY: Final = "2000-01-01T00:00:00Z"
 CURSOR: Final = base64.urlsafe_b64encode(b'["2026-01-01T00:00:00.000000Z",1]').decode()
 SCALARS: Final = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
 RESPONSES: Final[dict[tuple[str, str], Any]] = {
     ("create_user", "201"): users.CreatedUser,
     ("get_users", "200"): lists.UserPage,
+    ("get_users_masked", "200"): lists.MaskedUserPage,
     ("delete_user", "200"): users.DeletedUser,
     ("update_user", "200"): users.UpdatedUsers,
     ("update_user", "207"): users.UpdatedUsers,
@@ -101,6 +104,9 @@ def test_a_body_is_required_where_a_call_without_one_is_a_400(api: Any, name: st
         ("get_users", {"limit": 1}, ""),
         ("get_users", {"limit": 1, "cursor": CURSOR}, ""),
         ("get_users", {"cursor": CURSOR}, "missing-key"),
+        ("get_users", {"as_of": EARLY, "is_active": True}, "not-with-as-of"),
+        ("get_users", {"as_of": EARLY, "user_ids": [UNKNOWN_ID]}, "not-with-as-of"),
+        ("get_users_masked", {"as_of": EARLY, "mob_nums": ["9876543210"]}, "not-with-as-of"),
     ],
 )
 def test_keys_that_require_or_exclude_each_other_are_described(api: Any, name: str, body: Any, code: str) -> None:
@@ -117,11 +123,17 @@ def test_keys_that_require_or_exclude_each_other_are_described(api: Any, name: s
 # ---- responses
 
 
+def _described(annotation: Any) -> dict[str, Any]:
+    if isinstance(annotation, FieldInfo):
+        return {"description": annotation.description, **annotation.json_schema_extra}  # type: ignore[dict-item]
+    return {"format": annotation}
+
+
 def _schema_of(kind: Any) -> dict[str, Any]:
     """The schema of a type of responses, without references."""
     arguments = get_args(kind)
     if get_origin(kind) is Annotated:
-        return {**_schema_of(arguments[0]), "format": arguments[1]}
+        return {**_schema_of(arguments[0]), **_described(arguments[1])}
     if get_origin(kind) in (Union, UnionType):
         return {"anyOf": [_schema_of(argument) for argument in arguments]}
     if get_origin(kind) is list:
@@ -171,6 +183,9 @@ def test_requests_are_closed_and_responses_may_get_more_keys() -> None:
         assert not node.keys() & {"additionalProperties", "unevaluatedProperties", "maxProperties"}, path
 
 
+RECORD: Final = {"created_at": "date-time", "manager_id": "uuid", "updated_at": "date-time", "user_id": "uuid"}
+
+
 def test_the_formats_of_responses_are_described() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     responses = sorted(referred_schemas([operation_of(name)["responses"] for name in OPERATIONS]))
@@ -184,7 +199,7 @@ def test_the_formats_of_responses_are_described() -> None:
     assert formats == {
         "CreatedUser.user_id": "uuid",
         "DeletedUser.user_id": "uuid",
-        "NewUserValues.manager_id": "uuid",
+        **{f"MaskedUser.{key}": kind for key, kind in RECORD.items()},
         "Payment.points": "int64",
         "Transaction.id": "uuid",
         "Transaction.points": "int64",
@@ -193,10 +208,7 @@ def test_the_formats_of_responses_are_described() -> None:
         "UpdatedUsers.not_found": "uuid",
         "UpdatedUsers.unchanged": "uuid",
         "UpdatedUsers.updated": "uuid",
-        "UserRecord.created_at": "date-time",
-        "UserRecord.manager_id": "uuid",
-        "UserRecord.updated_at": "date-time",
-        "UserRecord.user_id": "uuid",
+        **{f"UserRecord.{key}": kind for key, kind in RECORD.items()},
     }
 
 

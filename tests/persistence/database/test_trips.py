@@ -58,6 +58,22 @@ def _get(*keys: str, **filters: Any) -> Prepare:
     return prepare
 
 
+def _get_as_of(*keys: str, name: str = "get_users") -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        user = api.create(manager_id=NORTH)
+        return lambda: api.post(name, {"as_of": user["created_at"], **{key: user[key] for key in keys}})
+
+    return prepare
+
+
+def _get_many(key: str, column: str) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        users = [api.create() for _ in range(100)]
+        return lambda: api.post("get_users", {key: [user[column] for user in users]})
+
+    return prepare
+
+
 def _get_next_page(api: Any) -> Callable[[], Any]:
     for _ in range(2):
         api.create()
@@ -115,6 +131,12 @@ CALLS: Final[dict[str, Prepare]] = {
     "`get_users`, a list": _get("manager_id"),
     "`get_users`, the first page": _get(limit=1),
     "`get_users`, a later page": _get_next_page,
+    "`get_users` of 100 `user_ids`": _get_many("user_ids", "user_id"),
+    "`get_users` of 100 `mob_nums`": _get_many("mob_nums", "mob_num"),
+    "`get_users` `as_of`, one user": _get_as_of("user_id"),
+    "`get_users` `as_of`, by `mob_num`": _get_as_of("mob_num"),
+    "`get_users` `as_of`, all users": _get_as_of(),
+    "`get_users_masked`, a list": lambda api: lambda: api.post("get_users_masked"),
     "`create_user`": _create(),
     "`create_user` with a manager": _create(manager_id=NORTH),
     "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
@@ -161,6 +183,7 @@ DECLARED: Final = {
     "occurred_at": "datetime2(6)", "recorded_at": "datetime2(6)", "expired_at": "datetime2(6)",
     "user_ids": "nvarchar(max)", "row_ids": "nvarchar(max)", "ids": "nvarchar(max)", "lots": "nvarchar(max)",
     "shares": "nvarchar(max)", "paid": "nvarchar(max)", "new_headers": "nvarchar(max)",
+    "mob_nums": "nvarchar(max)", "as_of": "datetime2(6)",
     "after_id": "bigint", "payer_id": "bigint", "points": "bigint", "points_left": "bigint", "below": "bigint",
     "most": "bigint", "total": "bigint", "outstanding_debit": "bigint", "new_total": "bigint",
     "new_outstanding_debit": "bigint", "last_lot": "bigint", "last_points_left": "bigint",
