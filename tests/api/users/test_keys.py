@@ -16,10 +16,10 @@ from sqlmodel import SQLModel
 
 from api.http.responses import Response
 from persistence.database import connections
-from persistence.database.idempotency import KEYS
+from persistence.database.idempotency import KEYS, SWEEP_LIMIT
 from persistence.users.tables import CHANGES
 from tests.support.endpoints import serve
-from tests.support.keys import age_keys, code_of, content_of, stored_keys
+from tests.support.keys import age_keys, code_of, content_of, store_aged_keys, stored_keys
 from tests.support.threads import at_once
 from tests.support.users import NORTH
 
@@ -154,6 +154,7 @@ def test_no_column_of_any_table_has_a_value_of_a_deleted_user(api: Any) -> None:
 def test_an_expired_key_is_free_after_the_erasure_and_names_no_former_user(api: Any) -> None:
     former = _call(api, "create_user", BODY).json()["user_id"]
     age_keys(hours=25)
+    store_aged_keys(SWEEP_LIMIT, hours=30)  # older, so that they are purged before it
     holder = _call(api, "create_user", OTHER)
     assert holder.status_code == 201
     api.post("delete_user", {"user_id": former})
