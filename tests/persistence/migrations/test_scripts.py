@@ -81,9 +81,18 @@ def test_permissions_create_the_role_where_it_is_missing_and_name_no_other(path:
 def test_the_app_cannot_change_what_is_history_or_the_schemas_version() -> None:
     grants = [grant for path in PERMISSIONS for grant in _grants(path)]
     updates = [grant for grant in grants if re.search(r"\bUPDATE\b", grant) and "(" not in grant]
-    for table in ("points_transactions", "points_spends", "calculator_records", "alembic_version"):
+    for table in (
+        "points_transactions",
+        "points_spends",
+        "calculator_records",
+        "user_changes",
+        "user_logs",
+        "alembic_version",
+    ):
         assert not [grant for grant in updates if f" ON dbo.{table} " in grant]
     assert "GRANT UPDATE (points_left) ON dbo.points_transactions TO rollbook_app;" in grants
+    assert "GRANT SELECT, INSERT ON dbo.user_changes TO rollbook_app;" in grants
+    assert "GRANT SELECT, INSERT, DELETE ON dbo.user_change_values TO rollbook_app;" in grants
     assert [grant for grant in grants if "alembic_version" in grant] == [
         "GRANT SELECT ON dbo.alembic_version TO rollbook_app;"
     ]
