@@ -1,6 +1,6 @@
 """The users service over HTTP. Importing a module declares its endpoints."""
 
-from api.users import lists as lists
+from api.users import history as history
 from api.users.endpoints import service as service
 
 # The order of the documentation; without it, that of the imports.

@@ -53,6 +53,7 @@ service = Service("users", settings=UsersSettings, enabled=check_settings)
     errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError, ResponseErasedError],
     links={
         "get_users": {"user_id": "$response.body#/user_id"},
+        "get_user_history": {"user_id": "$response.body#/user_id"},
         "update_user": {"user_ids": ["$response.body#/user_id"], "update_data": {"full_name": "Another Name"}},
         "delete_user": {"user_id": "$response.body#/user_id"},
     },

@@ -81,6 +81,7 @@ _PARAMETERS: Final[tuple[tuple[type[TypeEngine[Any]], str, int | None, int], ...
     (Unicode, "SQL_WVARCHAR", None, 0),
     (String, "SQL_CHAR", None, 0),
     (LargeBinary, "SQL_VARBINARY", 0, 0),
+    (ROWVERSION, "SQL_BINARY", 8, 0),
     (Boolean, "SQL_BIT", 1, 0),
     (SmallInteger, "SQL_SMALLINT", 5, 0),
     (BigInteger, "SQL_BIGINT", 19, 0),

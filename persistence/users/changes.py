@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select
@@ -45,6 +45,17 @@ _EXPLAIN_ONE: Final = insert(VALUES).from_select(
 _ERASE: Final = delete(VALUES).where(VALUES.c.change_id.in_(select(CHANGES.c.change_id).where(_ONE_USER)))
 
 
+class Place(NamedTuple):
+    """Identifies an entry of the log, also beside those of a restored or another database with the same ids."""
+
+    change_id: int
+    changed_at: str
+
+
+START: Final = Place(0, "0001-01-01T00:00:00.000000Z")
+"""The place before all entries."""
+
+
 def log_changes(connection: Connection, changes: Sequence[Change], attribution: Attribution, *, now: str) -> None:
     """Appends changes of different users, made at `now`, with what these users are after them.
 
@@ -73,8 +84,13 @@ def erase_values(connection: Connection, user_id: str) -> None:
     connection.execute(_ERASE, {"user_id": user_id})
 
 
-def _columns(change: Change) -> tuple[object, ...]:
-    return change.user_id, change.version, change.operation.value, ",".join(change.changed), change.manager_id
+def split_names(changed: str) -> list[str]:
+    """Returns the names in the column `changed`."""
+    return changed.split(",") if changed else []
+
+
+def _columns(change: Change) -> Mapping[str, object]:
+    return {**change._asdict(), "changed": ",".join(change.changed)}
 
 
 def _json(value: object) -> str:
