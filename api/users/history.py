@@ -63,7 +63,7 @@ def get_changes(request: GetChanges, connection: Connection) -> Response:
     after = request.after if "after" in request.model_fields_set else START
     entries = list_changes(connection, after, request.limit)
     if entries is None:
-        raise AfterInvalidError
+        raise AfterInvalidError(fields=["after"])
     last = entries[-1].place if entries else after
     return Response(Changes(changes=[_feed_change(entry) for entry in entries], next=format_place(last)))
 

@@ -27,7 +27,6 @@ class AfterInvalidError(InvalidError):
 
     code = "after-invalid"
     detail = "No change has this id; use the `next` of a previous response, or read from the beginning without `after`."
-    fields = ("after",)
 
 
 class HistoryPosition(NamedTuple):

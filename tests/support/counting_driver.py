@@ -22,6 +22,7 @@ from sqlalchemy import Engine, event
 
 from tests.support import driver_types
 from tests.support.driver_types import Error, OperationalError, ProgrammingError
+from tests.support.rowversions import Rowversions
 from tests.support.tsql_data import Data, hand_over
 
 DRIVER: Final = "ODBC Driver 18 for SQL Server"
@@ -55,6 +56,7 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.rowversions = Rowversions(path)
         self.requests: list[Request] = []
         self.executions: list[Execution] = []
         self.connections: list[Connection] = []
@@ -92,7 +94,7 @@ class Connection:
     def __init__(self, server: Server, *, autocommit: bool) -> None:
         self.server = server
         self.cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
-        self.data = Data(server.path)
+        self.data = Data(server.path, server.rowversions)
         self.timeout = self.maxwrite = 0
         self.closed = False
         self._autocommit, self._implicit_transactions = True, False

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from tests.support.driver_types import DatabaseError, IntegrityError, ProgrammingError
+from tests.support.rowversions import Rowversions
 
 Description = tuple[tuple[Any, ...], ...]
 Result = tuple[list[tuple[Any, ...]], Description | None, int]
@@ -57,9 +58,10 @@ class Statement(NamedTuple):
 class Data:
     """A connection to the SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rowversions: Rowversions) -> None:
         self._driver = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._driver.execute("PRAGMA foreign_keys=ON")
+        rowversions.define(self._driver)
         self.close = self._driver.close
 
     @property

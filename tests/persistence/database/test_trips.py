@@ -81,6 +81,23 @@ def _get_next_page(api: Any) -> Callable[[], Any]:
     return lambda: api.post("get_users", {"limit": 1, "cursor": cursor})
 
 
+def _get_history(key: str, **paging: Any) -> Prepare:
+    def prepare(api: Any) -> Callable[[], Any]:
+        user = api.create()
+        api.update([user["user_id"]], full_name="New")
+        first = api.post("get_user_history", {key: user[key], "limit": 1}).json()
+        cursor = {"cursor": first["next_cursor"]} if paging else {}
+        return lambda: api.post("get_user_history", {key: user[key], **paging, **cursor})
+
+    return prepare
+
+
+def _get_changes(api: Any) -> Callable[[], Any]:
+    api.create()
+    after = api.post("get_changes", {"limit": 1}).json()["next"]
+    return lambda: api.post("get_changes", {"after": after})
+
+
 def _delete(key: str) -> Prepare:
     def prepare(api: Any) -> Callable[[], Any]:
         user = api.create()
@@ -140,15 +157,10 @@ CALLS: Final[dict[str, Prepare]] = {
     "`create_user`": _create(),
     "`create_user` with a manager": _create(manager_id=NORTH),
     "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
-    "`create_user` with a new `Idempotency-Key`": _create_with_a_key,
-    "`create_user` with a used `Idempotency-Key` (a replay)": replay(_create_with_a_key),
-    "`create_users`, one user": _create_many(1),
-    "`create_users`, 1,000 users": _create_many(1000),
-    "`create_users`, 1,000 users with a manager": _create_many(1000, manager_id=NORTH),
-    "`create_users` with a taken number": _create_taken,
-    "`create_users`, a dry run": lambda api: (
-        lambda: api.post("create_users", {"users": [api.new_user()], "dry_run": True})
-    ),
+    "`get_user_history` by `user_id`": _get_history("user_id"),
+    "`get_user_history` by `mob_num`, a later page": _get_history("mob_num", limit=1),
+    "`get_changes`": lambda api: lambda: api.post("get_changes"),
+    "`get_changes` with `after`": _get_changes,
     "`delete_user` by `user_id`": _delete("user_id"),
     "`delete_user` by `mob_num`": _delete("mob_num"),
     "`delete_user` of an unknown user": _delete_unknown,
@@ -212,9 +224,8 @@ DECLARED: Final = {
     "attempts": "int", "first_queued_at": "datetime2(6)", "next_attempt_at": "datetime2(6)", "of_entry": "bigint",
     "new_claim": "uniqueidentifier", "own_claim": "uniqueidentifier", "until": "datetime2(6)",
     "uid": "uniqueidentifier",
-    "operation": "nvarchar(10)", "changed_columns": "nvarchar(60)", "changed_by": "nvarchar(400)",
-    "changed_at": "datetime2(6)", "reason": "nvarchar(1000)", "entries": "nvarchar(max)",
-    "new_users": "nvarchar(max)", "manager_ids": "nvarchar(max)", "mob_nums": "nvarchar(max)",
+    "after_changed_at": "datetime2(6)", "after_key": "bigint", "after_other": "datetime2(6)",
+    "after_position": "binary(8)", "below_position": "binary(8)",
 }  # fmt: skip
 """The types of parameters by their names: those of their columns."""
 MANY: Final = "`update_user`, 10,000 users"
