@@ -82,6 +82,32 @@ def test_a_count_of_records_reads_an_index_up_to_its_limit(plans: Plans, filters
     assert plans(count) == ["CO-ROUTINE anon_1", step, "SCAN anon_1"]  # a co-routine ends with its LIMIT
 
 
+LOG, VALUES = "SEARCH user_changes USING INDEX ux_user_changes_user_id (user_id=?", "SEARCH user_change_values USING "
+
+
+@pytest.mark.parametrize("key", ["user_id", "mob_num"])
+def test_a_history_seeks_its_user_in_the_order_of_the_response(api: Any, plans: Plans, key: str) -> None:
+    user = api.create()
+    api.update([user["user_id"]], full_name="New")
+    page = {key: user[key], "limit": 1}
+    cursor = api.post("get_user_history", page).json()["next_cursor"]
+    for body, after in (({key: user[key]}, ""), ({**page, "cursor": cursor}, " AND changed_at>?")):
+        steps = plans(lambda body=body: api.post("get_user_history", body))  # type: ignore[misc]
+        holder = [f"SEARCH users USING INDEX {NUMBER} (mob_num=?)"] if key == "mob_num" else []
+        assert sorted(step for step in steps if not step.startswith(("SCALAR", VALUES))) == [f"{LOG}{after})", *holder]
+        assert [step for step in steps if step.startswith(VALUES)] == [
+            f"{VALUES}INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN"
+        ]
+
+
+def test_the_feed_seeks_its_place(api: Any, plans: Plans) -> None:
+    api.create()
+    after = api.post("get_changes").json()["next"]
+    for body in ({}, {"after": after}):
+        steps = plans(lambda body=body: api.post("get_changes", body))  # type: ignore[misc]
+        assert steps == ["SEARCH user_changes USING INTEGER PRIMARY KEY (rowid>?)"]
+
+
 @pytest.mark.parametrize("key", ["user_id", "mob_num"])
 def test_delete_user_seeks(api: Any, plans: Plans, managers: list[str], key: str) -> None:
     user = api.create(manager_id=managers[0])
