@@ -277,7 +277,7 @@ def test_everything_around_a_known_gap_of_the_parser_is_checked(statement: str) 
 
 def test_an_allowed_kind_is_one_of_the_parser_or_names_a_function() -> None:
     unknown = {kind for kind in ALLOWED if not hasattr(sqlglot.expressions, kind)}
-    assert unknown == {"DATABASE_PRINCIPAL_ID", "SCHEMA_ID", "SYSUTCDATETIME"}
+    assert unknown == {"DATABASE_PRINCIPAL_ID", "SCHEMA_ID", "SYSUTCDATETIME", "MIN_ACTIVE_ROWVERSION"}
 
 
 def test_a_statement_is_compiled_as_the_server_gets_it() -> None:

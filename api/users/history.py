@@ -56,7 +56,6 @@ def get_user_history(request: GetUserHistory, connection: Connection) -> Respons
     body=GetChanges,
     returns={200: Returns(Changes, "Changes in the order of the feed")},
     errors=[AfterInvalidError],
-    links={"get_changes": {"after": "$response.body#/next"}},
 )
 def get_changes(request: GetChanges, connection: Connection) -> Response:
     """Lists changes of all users. A caller that continues with `next` gets every change exactly once."""

@@ -80,8 +80,8 @@ class GetUserHistory(Request):
     """The body of `get_user_history`: one of `user_id` and `mob_num` (else one-key-required), and paging."""
 
     EXAMPLES: ClassVar[Examples] = {
-        "The user who has a number now": {"mob_num": "9876543210"},
-        "The first page": {"mob_num": "9876543210", "limit": 100},
+        "After create_user: the changes of the user who has a number now": {"mob_num": "9876543211"},
+        "After create_user: the first page": {"mob_num": "9876543211", "limit": 100},
     }
     model_config = ConfigDict(
         json_schema_extra={

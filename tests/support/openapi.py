@@ -12,7 +12,7 @@ from api import SERVICES, load_services, points
 from api.http.openapi import build_document
 from api.http.requests import Request
 from api.http.service import Endpoint
-from api.users import list_schemas as lists
+from api.users import history_schemas as history
 from api.users import schemas as users
 from tests.conformance import follow
 
@@ -24,7 +24,8 @@ MODELS: Final[dict[str, type[Request]]] = {
     "get_users": lists.GetUsers,
     "delete_user": users.DeleteUser,
     "update_user": users.UpdateUser,
-    "get_users_masked": lists.GetUsers,
+    "get_user_history": history.GetUserHistory,
+    "get_changes": history.GetChanges,
     "add_transaction": points.AddTransaction,
     "spend": points.Spend,
 }

@@ -32,7 +32,8 @@ def test_an_example_satisfies_its_schema(name: str, key: str) -> None:
 
 def test_the_examples_succeed_one_after_another_on_a_new_database(api: Any) -> None:
     assert [*OPERATIONS] == [
-        *("create_user", "get_users", "delete_user", "update_user", "get_users_masked"),
+        *("create_user", "get_users", "delete_user", "update_user"),
+        *("get_user_history", "get_changes"),
         *("add_transaction", "spend", "balance", "flush_db"),
     ]
     created: list[str] = []
@@ -95,6 +96,7 @@ def _links(name: str) -> dict[str, Any]:
 
 LINKS: Final = [
     ("create_user", "get_users"),
+    ("create_user", "get_user_history"),
     ("create_user", "update_user"),
     ("create_user", "delete_user"),
 ]
@@ -127,6 +129,8 @@ def test_a_link_leads_from_a_response_to_a_call_that_succeeds(api: Any, name: st
         (changed,) = api.get(user_id=user["user_id"])
         assert {key for key in user if changed[key] != user[key]} == {"full_name", "updated_at"}
         assert changed["full_name"] == link["requestBody"]["update_data"]["full_name"]
+    elif target == "get_user_history":
+        assert [change["operation"] for change in linked["changes"]] == ["created"]
     else:
         deleted = {"message": "User deleted successfully", "user_id": user["user_id"]}
         assert linked == {"get_users": {"users": [user]}, "delete_user": deleted}[target]

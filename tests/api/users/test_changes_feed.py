@@ -144,7 +144,8 @@ class Consumer:
     """A consumer that keeps `next` and polls."""
 
     def __init__(self, api: Any) -> None:
-        self.api, self.next, self.changes = api, _feed(api)[1], []
+        self.api, self.next = api, _feed(api)[1]
+        self.changes: list[dict[str, Any]] = []
 
     def poll(self, limit: int) -> int:
         """Reads once and returns how many changes there were."""

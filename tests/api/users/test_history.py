@@ -32,9 +32,9 @@ def _store(user_id: str, operation: str, second: int, **values: Any) -> None:
     changed_at = f"2026-01-01T00:00:{second:02}.000000Z"
     entry = {"user_id": user_id, "version": 1, "operation": operation, "changed": "", "changed_at": changed_at}
     with connections.transaction() as connection:
-        change_id = connection.execute(insert(CHANGES), {**entry, "changed_by": "a clerk"}).inserted_primary_key[0]
-        if values:
-            connection.execute(insert(VALUES), {"change_id": change_id, **values})
+        key = connection.execute(insert(CHANGES), {**entry, "changed_by": "a clerk"}).inserted_primary_key
+        if key and values:
+            connection.execute(insert(VALUES), {"change_id": key[0], **values})
 
 
 def test_every_change_is_listed_oldest_first_with_the_user_after_it(api: Any, managers: list[str]) -> None:
