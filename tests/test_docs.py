@@ -74,12 +74,13 @@ def _serving(folder: Path) -> Iterator[int]:
 
 
 def _normalized(output: str) -> str:
-    """`output` without what differs from run to run: times, and random UUIDs, numbered by their first appearance."""
+    """`output` without what differs from run to run: times, and random UUIDs and ids, numbered as they appear first."""
     output = re.sub(r'"uptime_seconds":\d+', '"uptime_seconds":N', output)
     output = re.sub(r"\d{4}-\d\d-\d\dT\d\d:[\d:.]+Z", "TIME", output)
     seen: dict[str, str] = {}
     pattern = r"\b(?!1{8}-|0{8}-)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
-    return re.sub(pattern, lambda match: seen.setdefault(match[0], f"UUID{len(seen)}"), output).strip()
+    pattern += r'|(?<="change_id":")[^"]+|(?<="next":")[^"]+'
+    return re.sub(pattern, lambda match: seen.setdefault(match[0], f"ID{len(seen)}"), output).strip()
 
 
 @pytest.mark.skipif(not shutil.which("curl") and not os.environ.get("CI"), reason="the pages use curl")
