@@ -8,11 +8,14 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
+from domain.users.changes import Attribution, Change, Operation
 from persistence.database import connections
 from persistence.migrations.scripts import SQL, apply_scripts, split_batches
 from persistence.migrations.state import schema_state
 from persistence.migrations.upgrade import upgrade
+from persistence.users.changes import log_changes
 from tests.conftest import BRANCHES, TEST_DATABASE_URL
+from tests.support.users import ASHA
 
 pytestmark = pytest.mark.skipif(not TEST_DATABASE_URL, reason="needs a SQL Server, which TEST_DATABASE_URL names")
 
@@ -74,6 +77,17 @@ def test_a_transaction_that_fails_half_way_leaves_no_table() -> None:
         fail()
     with connections.reading() as connection:
         assert "rollbook_half" not in inspect(connection).get_table_names()
+
+
+def test_a_change_waits_in_the_feed_for_an_open_transaction_before_it(api: Any) -> None:
+    beginning = api.post("get_changes").json()["next"]
+    with connections.transaction() as connection:
+        change = Change(ASHA, 1, Operation.CREATED, (), None)
+        log_changes(connection, [change], Attribution(), now="2026-01-01T00:00:00.000000Z")
+        user = api.create()
+        assert api.post("get_changes", {"after": beginning}).json() == {"changes": [], "next": beginning}
+    changes = api.post("get_changes", {"after": beginning}).json()["changes"]
+    assert [change["user_id"] for change in changes] == [ASHA, user["user_id"]]
 
 
 @pytest.mark.usefixtures("app_database")

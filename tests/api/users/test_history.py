@@ -156,10 +156,12 @@ def test_all_violations_of_a_body_are_returned_together(
     assert (response.status_code, errors_of(response)) == (400, expected)
 
 
-def test_a_history_is_one_statement(api: Any, count_statements: Any) -> None:
+def test_a_history_is_one_statement(api: Any, unknown_id: str, count_statements: Any) -> None:
     user = api.create()
     count_statements()
     _history(api, user_id=user["user_id"])
     assert count_statements() == 1
     _history(api, mob_num=user["mob_num"], limit=1)
+    assert count_statements() == 1
+    api.post("get_user_history", {"user_id": unknown_id})
     assert count_statements() == 1
