@@ -78,6 +78,7 @@ def test_100_changes_are_listed_unless_limit_says_otherwise(api: Any, managers: 
     assert first == whole[:100]
     assert _feed(api, after=following)[0] == whole[100:]
     assert _feed(api, limit=1) == (whole[:1], whole[0]["change_id"])
+    assert _feed(api, after=whole[0]["change_id"], limit=1) == (whole[1:2], whole[1]["change_id"])
 
 
 def test_a_deletion_delivers_nothing_again(api: Any) -> None:
