@@ -67,6 +67,8 @@ SERVED = {
     "get_users": Served("users", "api.users.lists", "get_users"),
     "get_users_masked": Served("users", "api.users.lists", "get_users_masked"),
     "update_user": Served("users", "api.users.endpoints", "update_user"),
+    "get_user_history": Served("users", "api.users.history", "get_user_history"),
+    "get_changes": Served("users", "api.users.history", "get_changes"),
     "add_transaction": Served("points", "api.points", "addTransaction"),
     "balance": Served("points", "api.points", "balance", GET),
     "flush_db": Served("points", "api.points", "flushDB", ANY),

@@ -35,7 +35,13 @@ def _modules(environment: tuple[tuple[str, str], ...]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("service", "modules"),
-    [("users", {"api.users", "api.users.endpoints"}), ("points", {"api.points"})],
+    [
+        (
+            "users",
+            {"api.users", "api.users.endpoints", "api.users.schemas", "api.users.history", "api.users.history_schemas"},
+        ),
+        ("points", {"api.points"}),
+    ],
 )
 def test_a_service_imports_no_other_service(tmp_path: Path, service: str, modules: set[str]) -> None:
     loaded = imported(tmp_path, SERVICES=service, API_DOCS="off")

@@ -21,7 +21,7 @@ from persistence.database.errors import LostRaceError
 from persistence.database.retries import run_with_retries
 from tests.support.endpoints import Call, serve
 
-ENDPOINTS = ["create_user", "get_users", "delete_user", "update_user"]
+ENDPOINTS = ["create_user", "get_users", "delete_user", "update_user", "get_user_history", "get_changes"]
 MEBIBYTE = 1024 * 1024
 
 
