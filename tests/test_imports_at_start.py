@@ -38,7 +38,15 @@ def _modules(environment: tuple[tuple[str, str], ...]) -> list[str]:
     [
         (
             "users",
-            {"api.users", "api.users.endpoints", "api.users.schemas", "api.users.history", "api.users.history_schemas"},
+            {
+                "api.users",
+                "api.users.endpoints",
+                "api.users.schemas",
+                "api.users.history",
+                "api.users.history_schemas",
+                "api.users.fields",
+                "api.users.settings",
+            },
         ),
         ("points", {"api.points"}),
     ],

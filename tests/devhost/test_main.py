@@ -51,12 +51,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 # ---- what it prints, serves and logs
 
 
-def test_it_prints_the_four_urls_and_that_of_their_description(program: Program) -> None:
+def test_it_prints_the_urls_and_that_of_their_description(program: Program) -> None:
     base = program.urls["create_user"].removesuffix("/create_user")
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", base)
     endpoints = {endpoint: f"{base}/{endpoint}" for endpoint in ENDPOINTS}
     assert program.urls == endpoints | {"openapi_json": f"{base}/openapi.json"}
-    assert program.printed.count("[POST]") == 4
+    assert program.printed.count("[POST]") == len(ENDPOINTS)
     assert program.printed.count("[GET]") == 1
 
 
