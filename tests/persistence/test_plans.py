@@ -115,7 +115,7 @@ def test_delete_user_seeks(api: Any, plans: Plans, managers: list[str], key: str
     steps = plans(lambda: api.post("delete_user", {key: user[key]}))
     assert "SEARCH user_changes USING COVERING INDEX ux_user_changes_user_id (user_id=?)" in steps
     indexes = _indexes(steps)
-    assert indexes == {CURRENT if key == "user_id" else NUMBER, SUPERSEDED}
+    assert indexes == {CURRENT if key == "user_id" else NUMBER, SUPERSEDED, "ix_stored_response_users_user_id"}
 
 
 def test_update_user_seeks(api: Any, plans: Plans, managers: list[str]) -> None:

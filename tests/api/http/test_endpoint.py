@@ -143,7 +143,7 @@ def test_an_unexpected_error_is_a_500_and_is_logged_once_without_its_text(
     error, line = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert line.startswith("create_user failed 500 ")
     assert error.startswith("create_user error OperationalError SQLITE_ERROR ")
-    assert "users.py:" in error
+    assert "records.py:" in error
     assert problem["instance"] in error
     for text in ("no such table", "INSERT", "Unmistakable", "Traceback"):
         assert text not in caplog.text + response.text

@@ -36,6 +36,10 @@ def _create(api: Any) -> Send:
     return _send("create_user", api.new_user())(api)
 
 
+def _create_many(api: Any) -> Send:
+    return _send("create_users", {"users": [api.new_user(), api.new_user()]})(api)
+
+
 def _update(api: Any) -> Send:
     update = {"user_ids": [api.create()["user_id"], str(uuid.uuid4())], "update_data": {"manager_id": NORTH}}
     return _send("update_user", update)(api)
@@ -64,6 +68,7 @@ _STOCK: Final = {"items": ITEM, "customers": CUSTOMER}
 
 CALLS: Final[dict[str, Prepare]] = {
     "create_user": _create,
+    "create_users": _create_many,
     "update_user": _update,
     "delete_user": _delete,
     "add_transaction": _send("addTransaction", {"payer": "DANNON", "points": 300, "timestamp": "2020-10-31T10:00:00Z"}),

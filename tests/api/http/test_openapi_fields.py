@@ -41,6 +41,7 @@ def _codes_raised(module: ModuleType) -> set[str]:
         for statement in function.body
         for name in ast.walk(statement)
         if isinstance(name, ast.Name) and name.id.endswith("Error") and hasattr(module, name.id)
+        if name.id != "InvalidError"  # of all of them
     }
 
 
@@ -92,7 +93,8 @@ def test_every_code_that_parsing_raises_is_named_by_a_field() -> None:
         for code in _codes_raised(module)
     } - OF_ANY_FIELD
     assert len(raised) > len(OF_ANY_FIELD)
-    assert named == raised - {"user-ids-invalid", "mob-nums-invalid"}  # its violations have the codes of the entries
+    # The violations of two have the codes of the entries. create_users counts its entries before they are parsed.
+    assert named == raised - {"user-ids-invalid", "mob-nums-invalid"} | {"users-count"}
 
 
 # ---- patterns: exactly the accepted values match

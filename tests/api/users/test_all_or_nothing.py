@@ -76,7 +76,7 @@ def test_every_endpoint_keeps_its_budget_of_statements(
     assert cost(api.update([user_id], manager_id=unknown_id)) <= 3
     assert cost(api.update([unknown_id], manager_id=unknown_id)) == 3
     assert cost(api.update([unknown_id, user_id], manager_id=managers[3])) == 6
-    assert cost(api.post("delete_user", {"mob_num": "9876543210"})) == 4
+    assert cost(api.post("delete_user", {"mob_num": "9876543210"})) == 5
     assert cost(api.post("delete_user", {"user_id": user_id})) == 2
 
 

@@ -218,7 +218,7 @@ def test_a_failed_migration_leaves_nothing_and_those_before_it_stay(project: Pro
         "SettingsError: DATABASE_URL names a database that cannot be migrated: users_0004_fail failed: " in done.stderr
     )
     assert "no such table: nowhere." in done.stderr
-    assert _rows(release_file, VERSIONS) == ["shared_0002", "users_0003"]
+    assert _rows(release_file, VERSIONS) == ["shared_0003", "users_0003"]
     assert _rows(release_file, "SELECT DISTINCT nick FROM users") == [None]
     assert _rows(release_file, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
     failing.write_text(failing.read_text("utf-8").replace("nowhere VALUES", "half VALUES"), "utf-8")
@@ -261,7 +261,7 @@ def test_a_migration_that_breaks_foreign_keys_is_rolled_back(project: ProjectCop
     project.add_migration("toy_0002", "orphan", "op.execute('DELETE FROM parent')")
     done = project.upgrade(tmp_path / "toy.db", "shared", "toy")
     assert "toy_0002_orphan failed: it would leave 2 rows of child without the row that they refer to." in done.stderr
-    assert _rows(tmp_path / "toy.db", VERSIONS) == ["shared_0002", "toy_0001"]
+    assert _rows(tmp_path / "toy.db", VERSIONS) == ["shared_0003", "toy_0001"]
     assert _rows(tmp_path / "toy.db", "SELECT * FROM parent") == [(1, 1)]
 
 
@@ -279,7 +279,7 @@ def test_rows_without_their_parent_before_a_migration_are_a_warning(project: Pro
     assert "\n2 rows of child refer to rows that do not exist, since before this migration: " in f"\n{done.stderr}"
     assert "PRAGMA foreign_key_check lists them" in done.stderr
     assert "toy_0003_orphan failed: it would leave 1 row of child without" in done.stderr
-    assert _rows(path, VERSIONS) == ["shared_0002", "toy_0002"]
+    assert _rows(path, VERSIONS) == ["shared_0003", "toy_0002"]
     failing.write_text(failing.read_text("utf-8").replace("9, 9", "9, NULL"), "utf-8")
     assert project.upgrade(path, "shared", "toy").returncode == 0
 
@@ -315,7 +315,7 @@ def test_a_process_killed_in_a_migration_leaves_what_was_there(project: ProjectC
         _wait_for(reached, process)
         process.kill()
     assert _rows(release_file, "PRAGMA integrity_check") == ["ok"]
-    assert _rows(release_file, VERSIONS) == ["shared_0002", "users_0002"]
+    assert _rows(release_file, VERSIONS) == ["shared_0003", "users_0002"]
     assert "changed" not in _rows(release_file, "SELECT full_name FROM users")
     assert "nick" not in _rows(release_file, "SELECT name FROM pragma_table_info('users')")
     assert project.upgrade(release_file, "shared", "users").returncode == 0
@@ -337,4 +337,4 @@ def test_a_process_that_starts_while_another_migrates_waits(project: ProjectCopy
     assert (first.returncode, second.returncode) == (0, 0), lines
     assert lines[0] == "users_0003_slow: running\n"
     assert lines[1].startswith("users_0003_slow: already applied in ")
-    assert _rows(release_file, VERSIONS) == ["shared_0002", "users_0003"]
+    assert _rows(release_file, VERSIONS) == ["shared_0003", "users_0003"]

@@ -183,7 +183,7 @@ def test_a_login_whose_tables_would_be_elsewhere_is_rejected(server: Server) -> 
 
 
 def test_a_database_newer_than_the_app_is_rejected(server: Server) -> None:
-    server.names, server.versions = {"alembic_version"}, ["shared_0002", "users_0099"]
+    server.names, server.versions = {"alembic_version"}, ["shared_0003", "users_0099"]
     with pytest.raises(MigrationFailedError, match=r"a newer version of Rollbook .* \(users_0099, while this version "):
         _upgrade()
     assert server.transactions == []

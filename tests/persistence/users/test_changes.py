@@ -194,7 +194,7 @@ def test_deleted_values_are_not_in_the_database_file(api: Any, managers: list[st
     assert found() == []
 
 
-@pytest.mark.parametrize(("versions", "reason", "expected"), [(1, None, 3), (1, "why", 4), (2, None, 4), (2, "why", 5)])
+@pytest.mark.parametrize(("versions", "reason", "expected"), [(1, None, 4), (1, "why", 5), (2, None, 5), (2, "why", 6)])
 def test_a_deletion_takes_as_many_statements_as_it_needs(
     api: Any, managers: list[str], statements: list[str], versions: int, reason: str | None, expected: int
 ) -> None:
@@ -203,4 +203,6 @@ def test_a_deletion_takes_as_many_statements_as_it_needs(
         api.update([user_id], manager_id=manager_id)
     statements.clear()
     _delete(user_id, Attribution(None, reason))
-    assert len(statements) == expected  # the current version, superseded ones, the values; the entry, its reason
+    assert (
+        len(statements) == expected
+    )  # the current and superseded versions, stored responses, values; the entry, its reason
