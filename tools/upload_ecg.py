@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import io
-import os
 import sys
-import warnings
 from collections.abc import Callable
 from datetime import UTC
 from functools import partial
@@ -15,18 +11,26 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from tools.api_client import CallError, Session, is_loopback, read_insights, signed_in, upload
+from tools.api_client import Session, read_insights, signed_in, upload
+from tools.http_calls import CallError
+from tools.terminal import (
+    FAILED,
+    INTERRUPTED,
+    add_url,
+    check_url,
+    escape_output,
+    open_console,
+    print_line,
+    printable,
+    read_secret,
+)
 
 PASSWORD_VARIABLE: Final = "ROLLBOOK_PASSWORD"  # noqa: S105 - the name of a variable
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
-"""Exit codes: a record failed; wrong arguments, as argparse has it; Ctrl-C, as shells have it."""
-
 _NO_LIMIT: Final = 10_000
 """The width of the output in columns: a row is never broken or cut, also in a pipe."""
 
@@ -51,17 +55,15 @@ class Outcome(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> int:
     """Uploads the records of the command line and returns the exit code; wrong arguments raise `SystemExit`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # no encoding of a terminal makes a name fail
-            stream.reconfigure(errors="backslashreplace")
+    escape_output()
     options = _parse_arguments(arguments)
     outcome, interrupted = Outcome([], []), False
     try:
-        _upload_records(options, _read_password(), outcome)
+        _upload_records(options, read_secret(PASSWORD_VARIABLE, "password"), outcome)
     except KeyboardInterrupt:
         interrupted = True
     except CallError as error:
-        print(f"Stopped: {_printable(str(error)).rstrip('.')}. Nothing was uploaded.", file=sys.stderr)
+        print(f"Stopped: {printable(str(error)).rstrip('.')}. Nothing was uploaded.", file=sys.stderr)
         return FAILED
     _print_insights(outcome.uploaded)
     _print_summary(outcome, len(options.records), interrupted=interrupted)
@@ -75,25 +77,13 @@ def _parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         epilog=f"The password is typed at the terminal, or is the variable {PASSWORD_VARIABLE}.",
     )
     parser.add_argument("records", nargs="+", metavar="RECORD", help="path of a record, with or without .hea")
-    parser.add_argument("--url", required=True, type=_url, help="where Rollbook is, as http://127.0.0.1:7071")
+    add_url(parser)
     parser.add_argument("--username", required=True, help="of an account with role USER")
     parser.add_argument("--centre", action="store_true", help="subtract the baseline of the header")
     parser.add_argument("--zone", type=_zone, default=UTC, help="time zone of the headers' times (default UTC)")
-    parser.add_argument("--insecure", action="store_true", help="allow http:// to another machine")
     options = parser.parse_args(arguments)
-    if options.url.scheme == "http" and not is_loopback(options.url.host) and not options.insecure:
-        parser.error("http:// would send the password and the ECGs unencrypted; use https://, or --insecure")
+    check_url(parser, options, "the password and the ECGs")
     return options
-
-
-def _url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise argparse.ArgumentTypeError(f"not a URL: {error}") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
-        raise argparse.ArgumentTypeError("not a URL like https://rollbook.example.org")
-    return url
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -103,23 +93,9 @@ def _zone(name: str) -> ZoneInfo:
         raise argparse.ArgumentTypeError(f"unknown time zone {name!r}; a known one is Europe/Berlin") from None
 
 
-def _read_password() -> str:
-    """Returns the password of the environment or the terminal. Raises `SystemExit` where there is none."""
-    password = os.environ.get(PASSWORD_VARIABLE)
-    if password is not None:
-        return password
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", getpass.GetPassWarning)  # instead of reading it with echo from standard input
-        try:
-            return getpass.getpass()
-        except (EOFError, getpass.GetPassWarning):
-            print(f"No terminal to read the password from: set {PASSWORD_VARIABLE}.", file=sys.stderr)
-            sys.exit(USAGE)
-
-
 def _upload_records(options: argparse.Namespace, password: str, outcome: Outcome) -> None:
     """Adds every record to the outcome. Raises `CallError` if the account cannot sign in."""
-    console = Console(stderr=True, force_terminal=sys.stderr.isatty(), highlight=False)
+    console = open_console()
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -130,13 +106,11 @@ def _upload_records(options: argparse.Namespace, password: str, outcome: Outcome
         disable=not console.is_terminal,
     )
 
-    def report(text: str) -> None:
-        console.print(Text(_printable(text)), soft_wrap=True)
-
+    report = partial(print_line, console)
     with signed_in(str(options.url), options.username, password, report) as session, progress:
         for number, record in enumerate(options.records, 1):
             # The name alone: a long path would leave no room for the bar.
-            description = _printable(f"{number}/{len(options.records)} {Path(record).name}")
+            description = printable(f"{number}/{len(options.records)} {Path(record).name}")
             task = progress.add_task(description, total=None)
             _upload_record(session, options, record, outcome, partial(progress.update, task))
             progress.remove_task(task)
@@ -176,7 +150,7 @@ def _print_insights(uploaded: list[Uploaded]) -> None:
     for record, ecg_id, leads in uploaded:
         for lead in leads:
             texts = [record, ecg_id, lead["name"], *(str(lead.get(name, "")) for name in names)]
-            table.add_row(*(Text(_printable(text)) for text in texts))
+            table.add_row(*(Text(printable(text)) for text in texts))
     if uploaded:
         Console(width=_NO_LIMIT, force_terminal=sys.stdout.isatty()).print(table, soft_wrap=True)
 
@@ -186,12 +160,7 @@ def _print_summary(outcome: Outcome, total: int, *, interrupted: bool) -> None:
         print("Stopped: interrupted.", file=sys.stderr)
     print(f"{len(outcome.uploaded)} of {total} records uploaded.", file=sys.stderr)
     for record, reason in outcome.failed:
-        print(_printable(f"  {record}: {reason}"), file=sys.stderr)
-
-
-def _printable(text: str) -> str:
-    """Returns a text that cannot control the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+        print(printable(f"  {record}: {reason}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

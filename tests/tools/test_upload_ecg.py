@@ -17,7 +17,7 @@ import pytest
 from tests.support.accounts import PASSWORD, WRONG, count_sessions
 from tests.support.wfdb_files import write_header, write_record
 from tests.tools.conftest import PROJECT, Fault, Front, Run
-from tools.api_client import describe
+from tools.http_calls import describe
 from tools.upload_ecg import PASSWORD_VARIABLE, main
 
 Upload = Callable[..., Run]
