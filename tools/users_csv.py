@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         code, stopped = FAILED if counts.rows else USAGE, str(error).rstrip(".")
     if stopped:
         print(printable(f"Stopped: {stopped}."), file=sys.stderr)
-    if options.command == "import" and (counts.rows or code == INTERRUPTED):
+    if options.command == "import" and (code == 0 or counts.sent):
         _print_counts(options, counts, stopped=bool(stopped))
     return code
 
@@ -111,10 +111,10 @@ def _export(service: Service, options: argparse.Namespace, console: Console) -> 
         users, formulas = export_users(
             service, options.file, masked=options.masked, as_of=options.as_of, advance=advance
         )
-    print(printable(f"{users:,} users written to {options.file}."), file=sys.stderr)
+    print(printable(f"Users written to {options.file}: {users:,}."), file=sys.stderr)
     if formulas:
-        warning = f"{formulas:,} names begin with =, +, - or @: open the file in a spreadsheet as text only."
-        print(f"Warning: {warning}", file=sys.stderr)
+        warning = "Names that a spreadsheet would evaluate, since they begin with =, +, - or @"
+        print(f"{warning}: {formulas:,}. Import the columns there as text.", file=sys.stderr)
     return 0
 
 
@@ -131,8 +131,8 @@ def _import(service: Service, options: argparse.Namespace, console: Console, cou
         if options.all_or_nothing and not options.dry_run:
             checked = Counts()
             if run("Checking", {**body, "dry_run": True}, checked):
-                rows = f"{checked.failed:,} of {checked.rows:,} rows have errors: {_errors_path(options)}"
-                print(printable(f"{rows}. Nothing was imported."), file=sys.stderr)
+                text = f"Rows with errors: {checked.failed:,}, see {_errors_path(options)}. Nothing was imported."
+                print(printable(text), file=sys.stderr)
                 return FAILED
         return run("Checking" if options.dry_run else "Importing", body, counts)
 
@@ -143,12 +143,14 @@ def _errors_path(options: argparse.Namespace) -> Path:
 
 
 def _print_counts(options: argparse.Namespace, counts: Counts, *, stopped: bool) -> None:
-    created = "users would be created" if options.dry_run else "users created"
-    errors = f": {_errors_path(options)}" if counts.failed else ""
-    text = f"{counts.created:,} {created}, {counts.unchanged:,} unchanged, {counts.failed:,} rows with errors{errors}."
+    created = "Would be created" if options.dry_run else "Created"
+    errors = f", see {_errors_path(options)}" if counts.failed else ""
+    text = (
+        f"{created}: {counts.created:,}. Unchanged: {counts.unchanged:,}. Rows with errors: {counts.failed:,}{errors}."
+    )
     print(printable(text), file=sys.stderr)
     if stopped and not options.dry_run:
-        print("The batch that was sent last may have been imported too: run the same command again.", file=sys.stderr)
+        print("The next rows may have been created too: run the same command again.", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,12 @@ _TAKEN: Final = "An active user with other data has this mob_num."
 
 @dataclass
 class Counts:
-    """What became of the rows so far: complete batches only."""
+    """What became of the rows of complete batches, and whether any batch was sent."""
 
     created: int = 0
     unchanged: int = 0
     failed: int = 0
+    sent: bool = False
 
     @property
     def rows(self) -> int:
@@ -79,6 +80,7 @@ def import_users(
 ) -> None:
     """Creates the users of a file, and counts its rows. Raises `FileError`, `CallError`."""
     for batch in split_batches(reject_repeated(read_rows(file))):
+        counts.sent = True
         done, errors = _import_batch(service, batch, options)
         write(sorted(errors))
         failed = len({error.line for error in errors})

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,8 +22,10 @@ from devhost.workers import WorkerPool
 from tests.support.accounts import PASSWORD, Added, add_account, bearer
 from tests.support.serving import routes_of, serving_asgi
 from tools.upload_ecg import PASSWORD_VARIABLE, main
+from tools.users_csv import KEY_VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[2]
+CTRL_C = b"\x03"
 
 
 class Fault(NamedTuple):
@@ -84,6 +90,31 @@ class Front:
 
 async def _ignore(_: Any) -> None:
     pass
+
+
+def environment() -> dict[str, str]:
+    """The environment of a command, without secrets."""
+    return {name: value for name, value in os.environ.items() if name not in {PASSWORD_VARIABLE, KEY_VARIABLE}}
+
+
+def typed(arguments: list[str], prompt: str, keys: bytes) -> tuple[int, bytes]:
+    """The exit code and the output of a command at a terminal, where the keys are typed after the prompt."""
+    spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    options: dict[str, Any] = {"cwd": PROJECT, "env": environment(), "start_new_session": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", spawn, *arguments], **pipes, **options) as process:
+        assert process.stdin
+        assert process.stdout
+        while prompt.encode() not in (shown := os.read(process.stdout.fileno(), 1000)):
+            assert shown
+        process.stdin.write(keys)
+        process.stdin.flush()
+        # Python notices a signal that came just before its read at the next key.
+        while keys == CTRL_C and not select.select([process.stdout], [], [], 2)[0]:
+            process.stdin.write(keys)
+            process.stdin.flush()
+        shown = process.stdout.read()
+    return process.returncode, shown
 
 
 class Run(NamedTuple):

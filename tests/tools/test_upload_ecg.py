@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import pytest
 
 from tests.support.accounts import PASSWORD, WRONG, count_sessions
 from tests.support.wfdb_files import write_header, write_record
-from tests.tools.conftest import PROJECT, Fault, Front, Run
+from tests.tools.conftest import CTRL_C, PROJECT, Fault, Front, Run, environment, typed
 from tools.http_calls import describe
 from tools.upload_ecg import PASSWORD_VARIABLE, main
 
@@ -24,7 +22,6 @@ Upload = Callable[..., Run]
 Read = Callable[..., Any]
 
 SIGNAL: Final = [1, -2, 0, 3, -4, 0, 0, 5, 6, -7]
-CTRL_C: Final = b"\x03"
 COLUMNS: Final = ["record", "ecg_id", "lead", "zero_crossings", "minimum", "maximum", "mean", "rms"]
 
 
@@ -177,30 +174,6 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.upload_ecg", *arguments]
 
 
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
-
-
-def typed(arguments: list[str], keys: bytes) -> tuple[int, bytes]:
-    """The exit code and the output of a command at a terminal, where the keys are typed for the password."""
-    spawn = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
-    options: dict[str, Any] = {"cwd": PROJECT, "env": environment(), "start_new_session": True}
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", spawn, *arguments], **pipes, **options) as process:
-        assert process.stdin
-        assert process.stdout
-        while b"Password: " not in (shown := os.read(process.stdout.fileno(), 1000)):
-            assert shown
-        process.stdin.write(keys)
-        process.stdin.flush()
-        # Python notices a signal that came just before its read at the next key.
-        while keys == CTRL_C and not select.select([process.stdout], [], [], 2)[0]:
-            process.stdin.write(keys)
-            process.stdin.flush()
-        shown = process.stdout.read()
-    return process.returncode, shown
-
-
 @pytest.mark.slow
 def test_the_password_is_read_from_a_terminal_or_the_environment_alone(record: str, front: Front, asha: Any) -> None:
     arguments = command(record, "--url", front.url, "--username", asha.username)
@@ -208,7 +181,7 @@ def test_the_password_is_read_from_a_terminal_or_the_environment_alone(record: s
     piped = subprocess.run(arguments, input=PASSWORD.encode(), capture_output=True, timeout=60, check=False, **options)
     message = f"No terminal to read the password from: set {PASSWORD_VARIABLE}.\n"
     assert (piped.returncode, piped.stderr.decode()) == (2, message)
-    code, shown = typed(arguments, f"{PASSWORD}\n".encode())
+    code, shown = typed(arguments, "Password: ", f"{PASSWORD}\n".encode())
     assert code == 0
     assert b"1 of 1 records uploaded." in shown
     assert PASSWORD.encode() not in shown
@@ -217,7 +190,7 @@ def test_the_password_is_read_from_a_terminal_or_the_environment_alone(record: s
 
 @pytest.mark.slow
 def test_ctrl_c_at_the_password_names_no_record(record: str, front: Front, asha: Any) -> None:
-    code, shown = typed(command(record, "--url", front.url, "--username", asha.username), CTRL_C)
+    code, shown = typed(command(record, "--url", front.url, "--username", asha.username), "Password: ", CTRL_C)
     assert code == 130
     assert shown.decode().splitlines()[-2:] == ["Stopped: interrupted.", "0 of 1 records uploaded."]
     assert front.calls == []
