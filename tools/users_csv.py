@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         code, stopped = FAILED if counts.rows else USAGE, str(error).rstrip(".")
     if stopped:
         print(printable(f"Stopped: {stopped}."), file=sys.stderr)
-    if options.command == "import" and (code == 0 or counts.sent):
+    if options.command == "import" and (code == 0 or (counts.sent and code != USAGE)):
         _print_counts(options, counts, stopped=bool(stopped))
     return code
 

@@ -70,6 +70,9 @@ class Front:
         fault = self.faults.pop(0)
         if fault.takes_effect or fault.passes:
             await self.host(scope, receive, send if fault.passes else _ignore)
+            if fault.hangs:
+                self.hanging.set()
+                await receive()
         else:
             await self._read(receive, hangs=fault.hangs)
         if not fault.passes:
