@@ -49,7 +49,7 @@ def count_users(front: Front) -> int:
 def test_an_import_that_was_ended_is_run_again(
     number: signal.Signals, takes_effect: bool, users: Path, front: Front
 ) -> None:
-    front.faults = [Fault(CREATE, passes=True)] * 4 + [Fault(CREATE, hangs=True, takes_effect=takes_effect)]
+    front.faults = [Fault(CREATE, passes=True)] * 5 + [Fault(CREATE, hangs=True, takes_effect=takes_effect)]
     process = start(front, users)
     try:
         assert front.hanging.wait(60)
