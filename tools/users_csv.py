@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 from functools import partial
 from pathlib import Path
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run(options, counts)
     except KeyboardInterrupt:
         code, stopped = INTERRUPTED, "interrupted"
-    except (FileError, CallError) as error:
+    except (FileError, CallError, OSError, sqlite3.Error) as error:  # the last two: a full disk
         code, stopped = FAILED if counts.rows else USAGE, str(error).rstrip(".")
     if stopped:
         print(printable(f"Stopped: {stopped}."), file=sys.stderr)

@@ -53,10 +53,12 @@ class Violation(NamedTuple):
 
 
 def open_service(url: str, key: str, report: Report) -> Service:
-    """Returns the service at a URL, to be called with a function key, if there is one.
+    """Returns the service at a URL, to be called with a function key unless it is empty.
 
-    The header: https://learn.microsoft.com/azure/azure-functions/function-keys-how-to.
+    The header: https://learn.microsoft.com/azure/azure-functions/function-keys-how-to. Raises `CallError`.
     """
+    if not (key.isascii() and key.isprintable()):
+        raise CallError("the function key has characters that no key has")
     http = connect(url)
     if key:
         http.headers["x-functions-key"] = key

@@ -40,9 +40,9 @@ def export_users(service: Service, path: Path, *, masked: bool, as_of: str | Non
 @contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """Yields a temporary file, readable by its owner alone, that replaces the one at `path` if all is written."""
-    if path.exists() and not path.is_file():
-        raise FileError(f"{path}: not a regular file")
     try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{path}: not a regular file")
         number, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
         try:
             with open(number, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - the number of an open file

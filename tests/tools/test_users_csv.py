@@ -179,6 +179,16 @@ def test_a_user_with_other_data_is_an_error(users: Path, run: Command, post: Pos
     assert len(post(GET)["users"]) == 3
 
 
+def test_a_superseded_version_is_not_a_user(tmp_path: Path, run: Command, post: Post) -> None:
+    path = write(tmp_path, line(0, manager_id=NORTH), line(1, name="Other"))
+    run("import", path)
+    first, second = user_id(post, 9_000_000_000), user_id(post, 9_000_000_001)
+    post("/update_user", user_ids=[second], update_data={"mob_num": "8000000000"})
+    post("/update_user", user_ids=[first], update_data={"mob_num": "9000000001", "manager_id": SOUTH})
+    assert run("import", path) == (1, "", summary(0, 0, 2, path))
+    assert errors_of(path) == [["2", "mob_num", "mob-num-changed"], ["3", "mob_num", "mob-num-taken"]]
+
+
 def test_a_deleted_user_is_not_created_again(users: Path, run: Command, post: Post) -> None:
     run("import", users)
     post("/delete_user", user_id=user_id(post, 9_000_000_001))
@@ -283,6 +293,22 @@ def test_a_service_that_creates_no_users_ends_the_import(
     front.faults = [Fault(CREATE, status=status)]
     assert run("import", users) == (2, "", expected)
     assert front.paths() == [CREATE]
+
+
+def test_a_key_with_other_characters_is_not_sent(
+    users: Path, front: Front, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("kéy", "key\n"):
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        assert run("import", users) == (2, "", "Stopped: the function key has characters that no key has.\n")
+    assert front.calls == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_ends_the_import(users: Path, run: Command) -> None:
+    users.with_name("users.csv.errors.csv").symlink_to("/dev/full")
+    done = run("import", users)
+    assert (done.code, done.err) == (2, "Stopped: [Errno 28] No space left on device.\n")
 
 
 def test_an_option_that_the_service_rejects_ends_the_import(users: Path, run: Command, post: Post) -> None:
