@@ -203,11 +203,14 @@ IDEMPOTENCY: Scenarios = {
         keyed(_SPEND, "key-1"),
         BALANCE,
     ],
-    "keys: endpoints that take none": [
-        keyed(post("get_users", {}), "key-1"),
+    "keys: endpoints of another service": [
+        keyed(post("create_user", {"full_name": "A", "mob_num": "9876543210", "pan_num": "ABCPE1234F"}), "key-1"),
+        keyed(post("create_user", {"full_name": "A", "mob_num": "9876543210", "pan_num": "ABCPE1234F"}), "key-1"),
         keyed(post("delete_user", {"mob_num": "9876543210"}), "key-1"),
         keyed(post("create_user", {"full_name": "A", "mob_num": "9876543210", "pan_num": "ABCPE1234F"}), "key-1"),
-        keyed(post("create_user", {"full_name": "A", "mob_num": "9876543210", "pan_num": "ABCPE1234F"}), "key-1"),
+    ],
+    "keys: endpoints that take none": [
+        keyed(post("get_users", {}), "key-1"),
         keyed(BALANCE, "key-1"),
         keyed(get("health"), "key-1"),
         keyed(post("flushDB"), "key-1"),
