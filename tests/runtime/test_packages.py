@@ -36,7 +36,8 @@ def _without_version(text: str) -> str:
 
 
 def _run(python: Path, packages: Path, folder: Path, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    variables = {**environment(folder, {"SERVICES": "users,points", **settings}), "PYTHONPATH": str(packages)}
+    own = {"SERVICES": "users,points", "AzureWebJobsStorage": "UseDevelopmentStorage=true", **settings}
+    variables = {**environment(folder, own), "PYTHONPATH": str(packages)}
     command = [str(python), "-B", "-c", program]
     return subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
 
