@@ -45,12 +45,14 @@ def import_seconds(folder: Path, services: str = SERVICES) -> float:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, services: str = SERVICES) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Yields the port and the process of a development host, whose database is `folder`/bench.db."""
+def serve(
+    folder: Path, services: str = SERVICES, *, checkout: Path = PROJECT
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Yields the port and the process of the development host of a checkout, whose database is `folder`/bench.db."""
     log = (folder / "log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "devhost"],
-        cwd=PROJECT, env=environment(folder, services), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: E501, PLW1509 - no thread runs yet
+        cwd=checkout, env=environment(folder, services), stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=_pin(0),  # noqa: E501, PLW1509 - no thread runs yet
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -102,8 +104,10 @@ def call(
     return content, milliseconds
 
 
-def measure(port: int, path: str, body: Callable[[], bytes], connections: int, headers: str = "") -> list[float]:
-    """Returns the sorted latencies, in milliseconds, of POSTs during `SECONDS`. Each line of `headers` ends in CRLF."""
+def measure(
+    port: int, path: str, body: Callable[[], bytes], connections: int, headers: str = "", *, seconds: float = SECONDS
+) -> list[float]:
+    """Returns the sorted latencies, in milliseconds, of POSTs during `seconds`. Each line of `headers` ends in CRLF."""
     latencies: list[float] = []
 
     async def client(until: float) -> None:
@@ -120,7 +124,7 @@ def measure(port: int, path: str, body: Callable[[], bytes], connections: int, h
         writer.close()
 
     async def clients() -> None:
-        until = time.perf_counter() + SECONDS
+        until = time.perf_counter() + seconds
         await asyncio.gather(*(client(until) for _ in range(connections)))
 
     asyncio.run(clients())

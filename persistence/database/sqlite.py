@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.sql import Executable
 
 from persistence.database.errors import UnavailableError
 
@@ -100,3 +103,26 @@ def _set_pragmas(connection: sqlite3.Connection, _: object) -> None:
         "wal_autocheckpoint=6000",  # pages; fewer checkpoints, because writers wait for them and they wait for the disk
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+# ---- statements
+
+
+def execute_prepared(connection: Connection, statement: Executable, values: Mapping[str, object]) -> CursorResult[Any]:
+    """Executes a writing statement that is built once, and so must be kept. Returns its result: only a `rowcount`.
+
+    On SQLite its text is compiled once, and the driver gets the values as they are. Otherwise SQLAlchemy works 15 µs
+    for a row that the driver writes in 2 (Python 3.11), while all other writers wait. SQL Server needs this work: it
+    converts and declares the parameters.
+    """
+    if connection.dialect.name != "sqlite":
+        return connection.execute(statement, values)
+    text, names = _compile(statement)
+    return connection.exec_driver_sql(text, tuple([values[name] for name in names]))
+
+
+@functools.cache
+def _compile(statement: Executable) -> tuple[str, list[str]]:
+    """Returns the text of a statement and the names of its parameters in their order."""
+    compiled: Any = statement.compile(dialect=sqlite.dialect())  # type: ignore[attr-defined]
+    return compiled.string, compiled.positiontup

@@ -11,6 +11,7 @@ from sqlalchemy.sql import ColumnElement, Executable
 
 from domain.users.changes import Attribution, Change, Operation
 from persistence.database.clauses import in_json_array, json_rows
+from persistence.database.sqlite import execute_prepared
 from persistence.users.tables import CHANGES, USERS, VALUES
 
 _ATTRIBUTED: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in ("changed_by", "changed_at")}
@@ -72,11 +73,12 @@ def log_changes(connection: Connection, changes: Sequence[Change], attribution: 
         connection.execute(_COPY_MANY, {"user_ids": user_ids, "changed_at": now, "reason": attribution.reason})
         return
     (change,) = changes
-    connection.execute(_LOG_ONE, {**dict(zip(_PARAMETERS, _columns(change), strict=True)), **common})
+    execute_prepared(connection, _LOG_ONE, {**dict(zip(_PARAMETERS, _columns(change), strict=True)), **common})
     is_deletion = change.operation is Operation.DELETED
     if not is_deletion or attribution.reason is not None:
         statement = _EXPLAIN_ONE if is_deletion else _COPY_ONE
-        connection.execute(statement, {"user_id": change.user_id, "changed_at": now, "reason": attribution.reason})
+        values = {"user_id": change.user_id, "changed_at": now, "reason": attribution.reason}
+        execute_prepared(connection, statement, values)
 
 
 def erase_values(connection: Connection, user_id: str) -> None:

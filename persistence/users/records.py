@@ -32,6 +32,7 @@ from domain.users.versions import Changes, CurrentUser, UpdatePlan, UserRecord, 
 from persistence.database.clauses import for_update, in_json_array
 from persistence.database.errors import LostRaceError, raise_on_duplicate_key
 from persistence.database.idempotency import erase_responses
+from persistence.database.sqlite import execute_prepared
 from persistence.users.changes import erase_values, log_changes
 from persistence.users.managers import FIND_MANAGER, find_manager_is_active
 from persistence.users.tables import MANAGERS, USERS
@@ -63,7 +64,7 @@ def insert_user(connection: Connection, user: UserRecord, attribution: Attributi
     statement = _INSERT if user["manager_id"] is None else _INSERT_UNDER_MANAGER
     with raise_on_duplicate_key(MobNumTakenError(), foreign_key=statement is _INSERT_UNDER_MANAGER):
         values = {name: value for name, value in user.items() if value is not None}
-        stored = connection.execute(statement, {**values, "version": 1}).rowcount == 1
+        stored = execute_prepared(connection, statement, {**values, "version": 1}).rowcount == 1
     if stored:
         log_changes(connection, [creation(user)], attribution, now=user["created_at"])
     return stored
