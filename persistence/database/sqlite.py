@@ -113,10 +113,12 @@ def execute_prepared(connection: Connection, statement: Executable, values: Mapp
 
     On SQLite its text is compiled once, and the driver gets the values as they are. Otherwise SQLAlchemy works 15 µs
     for a row that the driver writes in 2 (Python 3.11), while all other writers wait. SQL Server needs this work: it
-    converts and declares the parameters. A listener of SQLAlchemy's `before_execute` gets the statement as usual.
+    converts and declares the parameters. Listeners of SQLAlchemy's `before_execute` get the statement as usual.
     """
-    if connection.dialect.name != "sqlite" or connection.dispatch.before_execute:
+    if connection.dialect.name != "sqlite":
         return connection.execute(statement, values)
+    for listener in connection.dispatch.before_execute:
+        listener(connection, statement, [], values, {})
     text, names = _compile(statement)
     return connection.exec_driver_sql(text, tuple([values[name] for name in names]))
 

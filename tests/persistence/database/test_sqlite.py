@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Unicode, bindparam, event, insert
 from sqlalchemy.pool import Pool
 
 from persistence.database.connections import connect, reading, transaction
 from persistence.database.errors import UnavailableError
+from persistence.database.sqlite import execute_prepared
 
 
 def _is_unavailable(response: Any) -> bool:
@@ -161,3 +162,19 @@ def test_a_writer_holds_the_file_from_the_start_of_its_transaction(api: Any, dat
             other.execute("BEGIN IMMEDIATE")
     other.execute("BEGIN IMMEDIATE")
     other.close()
+
+
+def test_a_prepared_statement_writes_what_its_statement_does(database_file: Path) -> None:
+    connect(f"sqlite:///{database_file}", threads=1)
+    table = Table("prepared", MetaData(), Column("text", Unicode(9)), Column("flag", Boolean), Column("no", Integer))
+    values = {"no": 7, "flag": True, "text": None, "unused": 0}
+    given = {name: bindparam(name, type_=table.c[name].type) for name in ("flag", "text", "no")}
+    statement = insert(table).inline().values(given)
+    heard: list[object] = []
+    with transaction() as connection:
+        table.create(connection)
+        event.listen(connection, "before_execute", lambda _, executed, *__: heard.append(executed))
+        assert execute_prepared(connection, statement, values).rowcount == 1
+        assert heard == [statement]
+        rows = connection.exec_driver_sql("SELECT text, flag, no FROM prepared").all()
+    assert rows == [(None, 1, 7)]
