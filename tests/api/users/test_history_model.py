@@ -7,6 +7,7 @@ has a name, a PAN or a reason of the deleted user.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -74,7 +75,7 @@ class Histories(RuleBasedStateMachine):
         number = next(self.serial)
         return f"AB{chr(65 + number // 10000 % 26)}PE{number % 10000:04}F"
 
-    def _write(self, user: Record, operation: str, version: int, changed: list[str], said: Record) -> None:
+    def _write(self, user: Record, operation: str, version: int, changed: Sequence[str], said: Record) -> None:
         values = dict.fromkeys(VALUES[:3]) if operation == "deleted" else {name: user[name] for name in VALUES[:3]}
         entry = {"operation": operation, "version": version, "changed": changed, "manager_id": user["manager_id"]}
         known = {"changed_by": said.get("changed_by"), "reason": said.get("reason")}
