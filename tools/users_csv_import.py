@@ -104,9 +104,14 @@ def _import_batch(service: Service, batch: Sequence[Row], options: Mapping[str, 
             break
         violations = _violations(outcome, len(rows))
         same, found = _settle(service, rows, violations)
-        unchanged += same
         errors += found
-        rows = [row for position, row in enumerate(rows) if position not in violations]
+        left_out = set(violations)
+        if found and isinstance(outcome, list):
+            # An earlier run may have created all but the invalid rows: its key shows who was deleted since.
+            left_out -= same
+        else:
+            unchanged += len(same)
+        rows = [row for position, row in enumerate(rows) if position not in left_out]
     return unchanged, errors
 
 
@@ -124,18 +129,18 @@ def _violations(outcome: Created | Erased | list[Violation], rows: int) -> dict[
 
 def _settle(
     service: Service, rows: Sequence[Row], violations: Mapping[int, Sequence[Violation]]
-) -> tuple[int, list[RowError]]:
-    """Returns how many of these rows' users are there with the same data, and the errors of the other rows."""
+) -> tuple[set[int], list[RowError]]:
+    """Returns the positions of the rows whose users are there with the same data, and the errors of the others."""
     mob_nums = [normalize_mob_num(rows[position].user.get("mob_num", "")) for position in violations]
     records = find_users(service, [number for number in mob_nums if number])
-    unchanged = 0
+    same: set[int] = set()
     errors: list[RowError] = []
     for (position, found), mob_num in zip(violations.items(), mob_nums, strict=True):
         row, record = rows[position], records.get(mob_num or "")
         if record and normalize(row.user) == tuple(record[name] for name in COLUMNS):
-            unchanged += 1
+            same.add(position)
         elif record and found[0].code in _BY_EARLIER_RUN:
             errors.append(row.fail("mob_num", "mob-num-taken", _TAKEN))
         else:
             errors += [row.fail(field, code, detail) for _, field, code, detail in found]
-    return unchanged, errors
+    return same, errors

@@ -197,6 +197,19 @@ def test_a_deleted_user_is_not_created_again(users: Path, run: Command, post: Po
     assert len(post(GET)["users"]) == 2
 
 
+def test_nor_is_one_from_a_file_with_errors(tmp_path: Path, run: Command, post: Post) -> None:
+    post("/create_user", full_name="Other", mob_num="9000000000", pan_num="ABCPE1234F")
+    path = write(tmp_path, *(line(number) for number in range(3)), line(3, name=""))
+    assert run("import", path) == (1, "", summary(2, 0, 2, path))
+    post("/delete_user", user_id=user_id(post, 9_000_000_001))
+    assert run("import", path) == (1, "", summary(0, 1, 3, path))
+    assert errors_of(path) == [
+        ["2", "mob_num", "mob-num-taken"],
+        ["3", "", "response-erased"],
+        ["5", "full_name", "full-name-invalid"],
+    ]
+
+
 def test_users_who_are_there_are_unchanged_under_any_error(tmp_path: Path, run: Command, database_file: Path) -> None:
     lines = [line(number, manager_id=SOUTH) for number in range(2)]
     run("import", write(tmp_path, *lines))
