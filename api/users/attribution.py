@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
-from api.http.requests import OPTIONAL, Request, field
+from api.http.requests import OPTIONAL, Examples, Request, field
 from api.users.settings import UsersSettings
 from domain.errors import InvalidError
 from domain.users import attribution as rules
@@ -89,7 +90,16 @@ def with_fields(model: type[R], **declared: Any) -> type[R]:
 
 def attributed_body(model: type[A], settings: UsersSettings) -> type[A]:
     """Returns the body for the settings: with `CHANGED_BY_HEADER`, `changed_by` is an unknown key of it."""
-    return with_fields(model, changed_by=(ClassVar[None], None)) if settings.changed_by_header else model
+    if not settings.changed_by_header:
+        return model
+    examples = {title: _without_changed_by(body) for title, body in model.EXAMPLES.items()}
+    return with_fields(model, changed_by=(ClassVar[None], None), EXAMPLES=(ClassVar[Examples], examples))
+
+
+def _without_changed_by(example: object) -> object:
+    if not isinstance(example, Mapping):
+        return example
+    return {name: value for name, value in example.items() if name != "changed_by"}
 
 
 def changed_by_headers(settings: UsersSettings) -> type[ChangedByHeader]:

@@ -219,6 +219,16 @@ def test_openapi_has_the_header_only_with_the_setting(tmp_path: Path, holder_che
     assert not _headers(described, "get_users")
 
 
+def test_the_examples_of_the_document_are_valid_with_the_header(by_header: httpx.Client) -> None:
+    found = by_header.get("/openapi.json").json()
+    for route in (*ROUTES, "create_users"):
+        content = found["paths"][f"/{route}"]["post"]["requestBody"]["content"]["application/json"]
+        for example in content["examples"].values():
+            body = {**example["value"], "dry_run": True}
+            response = by_header.post(f"/{route}", json=body, headers={PRINCIPAL: "asha@example.com"})
+            assert response.status_code in (200, 404), response.text
+
+
 def _headers(found: dict[str, Any], route: str) -> list[dict[str, Any]]:
     parameters = found["paths"][f"/{route}"]["post"].get("parameters", [])
     return [parameter for parameter in parameters if parameter["name"] != "Idempotency-Key"]
