@@ -5,8 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from api.http.responses import Response, Returns
+from api.http.idempotency import ResponseErasedError
+from api.http.responses import Response, Returns, encode_list
 from api.http.service import Service
+from api.users.attribution import ChangedByHeader, attribution_of, changed_by_headers, writes
+from api.users.dry_runs import check_creation, check_deletion
+from api.users.list_schemas import GetUsers, LimitRequiredError, UserPage
+from api.users.lists import list_all, next_cursor, read_filters
 from api.users.schemas import (
     CheckedUser,
     CreatedUser,
@@ -22,6 +27,8 @@ from api.users.schemas import (
 from api.users.settings import UsersSettings, check_settings
 from domain.users.changes import next_timestamp
 from domain.users.errors import (
+    AsOfInFutureError,
+    BeforeHistoryError,
     BulkUpdateKeysError,
     ManagerInactiveError,
     ManagerUnknownError,
@@ -67,6 +74,21 @@ def create_user(request: CreateUser, connection: Connection, headers: ChangedByH
         require_active_manager(store.find_manager_is_active(connection, user["manager_id"]))
     created = CreatedUser(message="User created successfully", user_id=user["user_id"], user=user)
     return Response(created, 201, subjects=[user["user_id"]])
+
+
+@service.endpoint(
+    "get_users",
+    body=GetUsers,
+    returns={200: Returns(UserPage, "Records, including superseded versions unless is_active is true")},
+    errors=[LimitRequiredError, AsOfInFutureError, BeforeHistoryError],
+)
+def get_users(request: GetUsers, connection: Connection, settings: UsersSettings) -> Response:
+    """Lists records, oldest first: all of them, or those that match every filter."""
+    filters = read_filters(request, connection)
+    if request.limit is None:
+        return Response(encode_list("users", list_all(connection, filters, settings.list_rows_max)))
+    users, position = store.list_page(connection, filters, request.limit, request.cursor)
+    return Response(UserPage(users=users, next_cursor=next_cursor(request, position)))
 
 
 @service.endpoint(
