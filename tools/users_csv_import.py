@@ -1,4 +1,4 @@
-"""`import`: the users of a file are created in batches, and what is wrong with a row goes to the error file."""
+"""`import`: the users of a file are created in batches, and the errors of rows go to the error file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The creation of several users: what is wrong with some of them. A path begins with `users`, the name of the list."""
+"""The creation of several users: the violations of each. A path begins with `users`, the name of the list."""
 
 from __future__ import annotations
 
