@@ -36,8 +36,7 @@ def get_user_history(request: GetUserHistory, connection: Connection) -> Respons
     (key,) = request.model_fields_set & {"user_id", "mob_num"}
     value = getattr(request, key)
     cursor: HistoryPosition | None = request.cursor
-    after = cursor and cursor.changed_at
-    entries, more = list_history(connection, key, value, limit=request.limit, after=after)
+    entries, more = list_history(connection, key, value, limit=request.limit, after=cursor and cursor.changed_at)
     some = entries or (list_history(connection, key, value, limit=1)[0] if cursor else [])
     if not some:
         raise user_not_found(key)
@@ -46,8 +45,7 @@ def get_user_history(request: GetUserHistory, connection: Connection) -> Respons
         raise CursorInvalidError(fields=["cursor"])
     history = UserHistory(user_id=user_id, changes=[_user_change(entry) for entry in entries])
     if request.limit is not None:
-        last = HistoryPosition(user_id, entries[-1].place.changed_at) if more else None
-        history["next_cursor"] = last and format_position(last)
+        history["next_cursor"] = format_position(user_id, entries[-1].place.changed_at) if more else None
     return Response(history)
 
 
@@ -59,7 +57,7 @@ def get_user_history(request: GetUserHistory, connection: Connection) -> Respons
 )
 def get_changes(request: GetChanges, connection: Connection) -> Response:
     """Lists changes of all users. A caller that continues with `next` gets every change exactly once."""
-    after = request.after if "after" in request.model_fields_set else START
+    after = request.after or START
     entries = list_changes(connection, after, request.limit)
     if entries is None:
         raise AfterInvalidError(fields=["after"])

@@ -56,9 +56,9 @@ def parse_place(value: object) -> Place:
     raise AfterInvalidError
 
 
-def format_position(position: HistoryPosition) -> str:
-    """Returns the cursor that continues a history."""
-    return encode_cursor(*position)
+def format_position(user_id: str, changed_at: str) -> str:
+    """Returns the cursor that continues a history after the change at this time."""
+    return encode_cursor(user_id, changed_at)
 
 
 def parse_position(value: object) -> HistoryPosition:
@@ -66,7 +66,7 @@ def parse_position(value: object) -> HistoryPosition:
     try:
         user_id, changed_at = decode_cursor(str(value))
         position = HistoryPosition(user_id, format_timestamp(datetime.fromisoformat(changed_at)))
-        if format_position(position) == value and UUID.fullmatch(user_id):
+        if format_position(*position) == value and UUID.fullmatch(user_id):
             return position
     except (ValueError, TypeError, OverflowError):
         pass
