@@ -305,6 +305,7 @@ def test_a_script_or_a_statement_needs_every_known_gap(pattern: str, reason: str
         "DELETE FROM users OUTPUT deleted.user_id WHERE is_active = 1",
         "SELECT count(*) AS n FROM (SELECT TOP (?) users.id AS id FROM users) AS matching",
         "UPDATE t SET a = s.a FROM t, (SELECT u.a FROM u) AS s WHERE t.a = s.a OPTION (TABLE HINT (t, FORCESEEK))",
+        "INSERT INTO t (a) SELECT u.a FROM u OPTION (LOOP JOIN)",
         *(str(batch.values[0]) for batch in BATCHES),
     ]
     assert any(re.search(pattern, text) for text in needing)

@@ -122,6 +122,16 @@ def optimize_for_first(statement: Select[Any], rows: int) -> Select[Any]:
     return statement.with_statement_hint(f"OPTION (FAST {rows})", "mssql")
 
 
+def check_by_seek(statement: Select[Any]) -> Select[Any]:
+    """Returns `statement`, the SELECT of an INSERT of several rows, for which SQL Server checks foreign keys by seeks.
+
+    The check reads with locks, also with READ_COMMITTED_SNAPSHOT. From some 50 rows on, which is the estimate for any
+    JSON array, it may be a merge join. That scans the other table, waits for rows that concurrent transactions have
+    inserted, and ends in a deadlock: dba.stackexchange.com/questions/106319, dba.stackexchange.com/questions/248585.
+    """
+    return statement.with_statement_hint("OPTION (LOOP JOIN)", "mssql")
+
+
 def for_update(statement: Select[Any], table: FromClause) -> Select[Any]:
     """Returns `statement` with locks, until the transaction ends, on the rows of `table` that it reads.
 

@@ -46,7 +46,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from persistence.database.clauses import flag, in_json_array, json_rows, limit_rows, skip_locked
+from persistence.database.clauses import check_by_seek, flag, in_json_array, json_rows, limit_rows, skip_locked
 from persistence.database.errors import LostRaceError
 from persistence.database.types import Blob, RowId, UtcText, UuidText, case_sensitive_text
 
@@ -156,8 +156,10 @@ _STORE = (
 _SUBJECTS = json_rows("subjects", STORED_USERS.c.user_id)
 _STORE_USERS = insert(STORED_USERS).from_select(
     ["key_id", "user_id"],
-    select(KEYS.c.id, _SUBJECTS.c.user_id).select_from(
-        KEYS.join(_SUBJECTS, and_(*_HAS_KEY, KEYS.c.caller == _CALLER)),
+    check_by_seek(
+        select(KEYS.c.id, _SUBJECTS.c.user_id).select_from(
+            KEYS.join(_SUBJECTS, and_(*_HAS_KEY, KEYS.c.caller == _CALLER)),
+        )
     ),
 )
 _DELETE_USERS = delete(STORED_USERS).where(STORED_USERS.c.key_id.in_(select(KEYS.c.id).where(*_IS_KEY)))

@@ -17,6 +17,7 @@ KNOWN_GAPS: Final = (
     (r"\b(DELETE FROM [\w.]+) OUTPUT deleted\.\w+(?:, deleted\.\w+)*", r"\1", "OUTPUT of a DELETE with a WHERE"),
     (r"\bSELECT TOP \((?::row_limit|\?)\) ", "SELECT ", "TOP, which the parser takes for a LIMIT"),
     (r" OPTION \(TABLE HINT \(\w+, FORCESEEK\)\)(?=\Z)", "", "a hint for a table of an UPDATE"),
+    (r"\A(INSERT INTO [^;]+?)\s+OPTION \(LOOP JOIN\)(?=\Z)", r"\1", "a hint for the joins of an INSERT"),
     (r" MASKED WITH \(FUNCTION = '(?:default|email|partial|random)\([^']*\)'\)", "", "a column's mask"),
     (r"\bCREATE ROLE (\w+)(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "CREATE ROLE"),
     (r"\bCREATE USER (\[[\w.-]+\]) WITH SID = 0x[0-9A-F]{32}, TYPE = E(?= *;?\s*\Z)", r"SELECT 1 FROM \1", "a SID"),

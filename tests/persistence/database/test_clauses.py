@@ -7,6 +7,7 @@ from sqlalchemy.dialects.mssql import pyodbc as sql_server_dialect
 from sqlalchemy.sql import ClauseElement
 
 from persistence.database.clauses import (
+    check_by_seek,
     count_rows,
     for_update,
     for_update_by_seek,
@@ -60,9 +61,15 @@ def test_hints_of_locks_and_plans_reach_sql_server_alone() -> None:
         (for_update_of_range(ids, USERS), "FROM users WITH (UPDLOCK, HOLDLOCK, ROWLOCK)"),
         (skip_locked(ids, USERS), "FROM users WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"),
         (optimize_for_first(ids, 10), "OPTION (FAST 10)"),
+        (check_by_seek(ids), "OPTION (LOOP JOIN)"),
     ):
         assert hint in _on_sql_server(statement)
         assert str(statement) == str(ids)
+
+
+def test_a_hint_of_an_insert_is_at_its_end() -> None:
+    copies = insert(USERS).from_select(["mob_num"], check_by_seek(select(USERS.c.mob_num)))
+    assert _on_sql_server(copies).endswith("FROM users OPTION (LOOP JOIN)")
 
 
 def test_a_hint_of_an_update_with_another_table_is_an_option() -> None:

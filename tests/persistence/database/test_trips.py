@@ -282,3 +282,9 @@ def test_every_parameter_is_declared_by_its_column(server: Server, api: Any) -> 
             seen |= {*execution.names}
         assert "describe" not in {request.kind for request in server.requests}, "a NULL is sent with its type"
     assert seen == {*DECLARED}
+
+
+def test_users_of_a_stored_response_are_checked_by_seeks(server: Server, api: Any) -> None:
+    server.sent_by(_create_with_a_key(api))
+    (stored,) = (sent.text for sent in server.executions if sent.text.startswith("INSERT INTO stored_response_users"))
+    assert stored.endswith(" OPTION (LOOP JOIN)")
