@@ -171,7 +171,7 @@ class Histories(RuleBasedStateMachine):
         results = {result["user_id"]: result for result in response.json()["results"]}
         assert [*results] == [user["user_id"] for user in users]
         for user in sorted(users, key=lambda user: user["user_id"]):
-            changed = [name for name in VALUES if name in data and data[name] != user[name]]
+            changed: list[str] = [name for name in VALUES if name in data and data[name] != user[name]]
             versions = self.users[user["user_id"]]
             moves = user["manager_id"] is not None and "manager_id" in changed
             if moves:
