@@ -94,7 +94,7 @@ def _listed(offenders: Iterable[str]) -> str:
 
 
 def test_the_files_of_every_part_are_checked() -> None:
-    names = {_name(path) for path in (*FILES, *TEST_FILES)}
+    names = {_name(path) for path in (*_files_of_the_project(), *_test_files())}
     assert names >= {"function_app.py", "api/http/endpoint.py", "persistence/points.py", "tests/test_structure.py"}
 
 

@@ -54,9 +54,13 @@ service = Service("users", settings=UsersSettings, enabled=check_settings)
 @service.endpoint(
     "create_user",
     body=create_user_model,
-    writes=True,
+    headers=changed_by_headers,
+    writes=writes,
     idempotent=True,
-    returns={201: Returns(CreatedUser, "The stored record")},
+    returns={
+        201: Returns(CreatedUser, "The stored record"),
+        200: Returns(CheckedUser, "Only with dry_run: the user can be created"),
+    },
     errors=[ManagerUnknownError, ManagerInactiveError, MobNumTakenError, ResponseErasedError],
     links={
         "get_users": {"user_id": "$response.body#/user_id"},
@@ -93,8 +97,9 @@ def get_users(request: GetUsers, connection: Connection, settings: UsersSettings
 
 @service.endpoint(
     "delete_user",
-    body=DeleteUser,
-    writes=True,
+    body=delete_user_model,
+    headers=changed_by_headers,
+    writes=writes,
     idempotent=True,
     returns={200: Returns(DeletedUser, "The user and every version are deleted")},
     errors=[UserNotFoundError],
@@ -114,7 +119,8 @@ def delete_user(request: DeleteUser, connection: Connection, headers: ChangedByH
 @service.endpoint(
     "update_user",
     body=update_user_model,
-    writes=True,
+    headers=changed_by_headers,
+    writes=writes,
     idempotent=True,
     returns={
         200: Returns(UpdatedUsers, "All users were updated, or already had these values"),

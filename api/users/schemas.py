@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, TypedDict, TypeVar
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
 
-from pydantic import ConfigDict, create_model, model_validator
+from pydantic import ConfigDict, model_validator
 
-from api.http.requests import OPTIONAL, Examples, Request
+from api.http.requests import OPTIONAL, Examples, Request, field
+from api.users.attribution import Attributed, attributed_body, with_fields
 from api.users.fields import (
     MANAGER,
     NEXT_MANAGER,
@@ -63,8 +64,8 @@ class CreateUser(Attributed, NewUser):
     """The body of `create_user`. A `manager_id` that is null means no manager."""
 
 
-class DeleteUser(Request):
-    """The body of `delete_user`: exactly one of the two keys (else one-key-required).
+class DeleteUser(Attributed):
+    """The body of `delete_user`: exactly one of `user_id` and `mob_num` (else one-key-required).
 
     A call by `mob_num` that is repeated without an Idempotency-Key deletes the number's next holder, if there is one.
     """
@@ -160,6 +161,23 @@ class CreatedUser(TypedDict):
     message: str
     user_id: UuidText
     user: UserRecord
+
+
+class NewUserValues(TypedDict):
+    """The values of a user that a dry run has checked, as they would be stored."""
+
+    full_name: str
+    mob_num: str
+    pan_num: str
+    manager_id: UuidText | None
+
+
+class CheckedUser(TypedDict):
+    """The response of `create_user` to a dry run."""
+
+    message: str
+    dry_run: bool
+    user: NewUserValues
 
 
 class DeletedUser(TypedDict):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.sql import ColumnElement, Executable
+from sqlalchemy.sql import ColumnElement, Select
 
 from domain.users.changes import Attribution, Change, Operation
-from persistence.database.clauses import in_json_array, json_rows
+from persistence.database.clauses import check_by_seek, in_json_array, json_rows
 from persistence.database.sqlite import execute_prepared
 from persistence.users.tables import CHANGES, USERS, VALUES
 
@@ -32,14 +32,17 @@ _REASON: Final = bindparam("reason", type_=VALUES.c.reason.type)
 _COPIED: Final = ("full_name", "mob_num", "pan_num", "created_at", "updated_at")
 
 
-def _copy_values(which: ColumnElement[bool]) -> Executable:
+def _copy_values(which: ColumnElement[bool]) -> Select[Any]:
     current = CHANGES.join(USERS, (USERS.c.user_id == CHANGES.c.user_id) & USERS.c.is_active)
     copies = select(CHANGES.c.change_id, *(USERS.c[name] for name in _COPIED), _REASON).select_from(current)
-    return insert(VALUES).from_select(["change_id", *_COPIED, "reason"], copies.where(which, _IS_NEW))
+    return copies.where(which, _IS_NEW)
 
 
-_COPY_ONE: Final = _copy_values(_ONE_USER)
-_COPY_MANY: Final = _copy_values(in_json_array(CHANGES.c.user_id, "user_ids"))
+_VALUES: Final = ("change_id", *_COPIED, "reason")
+_COPY_ONE: Final = insert(VALUES).from_select([*_VALUES], _copy_values(_ONE_USER))
+_COPY_MANY: Final = insert(VALUES).from_select(
+    [*_VALUES], check_by_seek(_copy_values(in_json_array(CHANGES.c.user_id, "user_ids")))
+)
 _EXPLAIN_ONE: Final = insert(VALUES).from_select(
     ["change_id", "reason"], select(CHANGES.c.change_id, _REASON).where(_ONE_USER, _IS_NEW)
 )
@@ -91,8 +94,8 @@ def split_names(changed: str) -> list[str]:
     return changed.split(",") if changed else []
 
 
-def _columns(change: Change) -> Mapping[str, object]:
-    return {**change._asdict(), "changed": ",".join(change.changed)}
+def _columns(change: Change) -> tuple[object, ...]:
+    return change.user_id, change.version, change.operation.value, ",".join(change.changed), change.manager_id
 
 
 def _json(value: object) -> str:

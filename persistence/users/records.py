@@ -70,6 +70,20 @@ def insert_user(connection: Connection, user: UserRecord, attribution: Attributi
     return stored
 
 
+# ---- find
+
+
+def find_user(connection: Connection, key: str, value: str) -> str | None:
+    """Returns the `user_id` of the user whose current version has `value` in the column `key`, or None."""
+    user_id: str | None = connection.execute(_find_current(key), {key: value}).scalar_one_or_none()
+    return user_id
+
+
+@functools.cache
+def _find_current(key: str) -> Select[Any]:
+    return select(USERS.c.user_id).where(USERS.c[key] == bindparam(key), _CURRENT)
+
+
 # ---- delete
 
 

@@ -22,7 +22,10 @@ from function_app import build
 from persistence.database import connections
 from tests.support.programs import LOG_LINE, PROJECT, WAIT_SECONDS, Program, environment, new_user, running, start_error
 
-ENDPOINTS = ["create_user", "delete_user", "get_changes", "get_user_history", "get_users", "update_user"]
+ENDPOINTS = [
+    *("create_user", "create_users", "delete_user", "get_changes", "get_user_history", "get_users", "get_users_masked"),
+    "update_user",
+]
 
 
 def failed_start(folder: Path, *arguments: str, project: Path = PROJECT, **settings: str) -> str:

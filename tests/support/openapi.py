@@ -12,7 +12,9 @@ from api import SERVICES, load_services, points
 from api.http.openapi import build_document
 from api.http.requests import Request
 from api.http.service import Endpoint
+from api.users import bulk_schemas as bulk
 from api.users import history_schemas as history
+from api.users import list_schemas as lists
 from api.users import schemas as users
 from tests.conformance import follow
 
@@ -24,6 +26,8 @@ MODELS: Final[dict[str, type[Request]]] = {
     "get_users": lists.GetUsers,
     "delete_user": users.DeleteUser,
     "update_user": users.UpdateUser,
+    "create_users": bulk.CreateUsers,
+    "get_users_masked": lists.GetUsers,
     "get_user_history": history.GetUserHistory,
     "get_changes": history.GetChanges,
     "add_transaction": points.AddTransaction,

@@ -45,8 +45,8 @@ ALLOWED: Final = {
     "Case",
     # functions
     "If", "Cast", "Coalesce", "Count", "Star", "Exists", "ObjectId", "OpenJSON", "DATABASE_PRINCIPAL_ID", "SCHEMA_ID",
-    "DateAdd", "SYSUTCDATETIME", "MIN_ACTIVE_ROWVERSION", "Neg",
-    "CurrentSchema", "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
+    "DateAdd", "SYSUTCDATETIME", "MIN_ACTIVE_ROWVERSION", "CurrentSchema",
+    "JSONExtractScalar", "JSONPath", "JSONPathRoot", "JSONPathSubscript",  # JSON_VALUE
     # scripts
     "Set", "SetItem", "IfBlock", "Block", "Create", "Index", "IndexParameters", "ColumnDef", "DataType",
     "DataTypeParam", "Constraint", "ColumnConstraint", "CheckColumnConstraint", "PrimaryKeyColumnConstraint",

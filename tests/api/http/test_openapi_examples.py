@@ -33,7 +33,7 @@ def test_an_example_satisfies_its_schema(name: str, key: str) -> None:
 def test_the_examples_succeed_one_after_another_on_a_new_database(api: Any) -> None:
     assert [*OPERATIONS] == [
         *("create_user", "get_users", "delete_user", "update_user"),
-        *("get_user_history", "get_changes"),
+        *("create_users", "get_user_history", "get_changes", "get_users_masked"),
         *("add_transaction", "spend", "balance", "flush_db"),
     ]
     created: list[str] = []

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.users import fields as users_fields
 from api.users import history_schemas
-from api.users import schemas as users_schemas
 from domain import points as points_domain
 from domain.errors import InvalidError
 from domain.users import attribution as attribution_domain
@@ -89,7 +89,7 @@ def test_every_code_that_parsing_raises_is_named_by_a_field() -> None:
     named = {code for name, pointer in FIELDS for code in _codes_named(fields_of(name)[pointer])}
     raised = {
         code
-        for module in (users_domain, points_domain, users_schemas, history_schemas)
+        for module in (users_domain, lists_domain, attribution_domain, points_domain, users_fields, history_schemas)
         for code in _codes_raised(module)
     } - OF_ANY_FIELD
     assert len(raised) > len(OF_ANY_FIELD)

@@ -15,7 +15,9 @@ from pydantic.fields import FieldInfo
 from api import points
 from api.http.cursors import encode_cursor
 from api.http.problems import Problem
+from api.users import bulk_schemas as bulk
 from api.users import history_schemas as history
+from api.users import list_schemas as lists
 from api.users import schemas as users
 from domain import points as points_domain
 from tests.conformance import follow, validator
@@ -40,11 +42,14 @@ HISTORY_CURSOR: Final = encode_cursor(UNKNOWN_ID, "2026-01-01T00:00:00.000000Z")
 SCALARS: Final = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
 RESPONSES: Final[dict[tuple[str, str], Any]] = {
     ("create_user", "201"): users.CreatedUser,
+    ("create_user", "200"): users.CheckedUser,
     ("get_users", "200"): lists.UserPage,
     ("get_users_masked", "200"): lists.MaskedUserPage,
     ("delete_user", "200"): users.DeletedUser,
     ("update_user", "200"): users.UpdatedUsers,
     ("update_user", "207"): users.UpdatedUsers,
+    ("create_users", "201"): bulk.CreatedUsers,
+    ("create_users", "200"): bulk.CheckedUsers,
     ("get_user_history", "200"): history.UserHistory,
     ("get_changes", "200"): history.Changes,
     ("add_transaction", "201"): points.Transaction,
@@ -107,6 +112,9 @@ def test_a_body_is_required_where_a_call_without_one_is_a_400(api: Any, name: st
         ("get_users", {"limit": 1}, ""),
         ("get_users", {"limit": 1, "cursor": CURSOR}, ""),
         ("get_users", {"cursor": CURSOR}, "missing-key"),
+        ("get_users", {"as_of": EARLY, "is_active": True}, "not-with-as-of"),
+        ("get_users", {"as_of": EARLY, "user_ids": [UNKNOWN_ID]}, "not-with-as-of"),
+        ("get_users_masked", {"as_of": EARLY, "mob_nums": ["9876543210"]}, "not-with-as-of"),
         ("get_user_history", {"limit": 1}, "one-key-required"),
         ("get_user_history", {"user_id": UNKNOWN_ID, "limit": 1}, ""),
         ("get_user_history", {"user_id": UNKNOWN_ID, "mob_num": "9876543210"}, "one-key-required"),
@@ -145,8 +153,8 @@ def _schema_of(kind: Any) -> dict[str, Any]:
     if get_origin(kind) is dict:
         assert arguments[0] is str
         return {"type": "object", "additionalProperties": _schema_of(arguments[1])}
-    if kind in SCALARS:
-        return {"type": SCALARS[kind]}
+    if get_origin(kind) is Literal or kind in SCALARS:
+        return {"type": "string", "enum": [*arguments]} if arguments else {"type": SCALARS[kind]}
     described = {"title": kind.__name__, "description": " ".join(kind.__doc__.split())}
     return described | ({"type": "string", "enum": [*kind]} if issubclass(kind, StrEnum) else _object_of(kind))
 
@@ -206,6 +214,8 @@ def test_the_formats_of_responses_are_described() -> None:
     assert formats == {
         "CreatedUser.user_id": "uuid",
         "DeletedUser.user_id": "uuid",
+        "NewUserValues.manager_id": "uuid",
+        **{f"MaskedUser.{key}": kind for key, kind in RECORD.items()},
         "FeedChange.changed_at": "date-time",
         "FeedChange.user_id": "uuid",
         "Payment.points": "int64",
@@ -219,10 +229,7 @@ def test_the_formats_of_responses_are_described() -> None:
         "UserChange.changed_at": "date-time",
         "UserChange.manager_id": "uuid",
         "UserHistory.user_id": "uuid",
-        "UserRecord.created_at": "date-time",
-        "UserRecord.manager_id": "uuid",
-        "UserRecord.updated_at": "date-time",
-        "UserRecord.user_id": "uuid",
+        **{f"UserRecord.{key}": kind for key, kind in RECORD.items()},
     }
 
 

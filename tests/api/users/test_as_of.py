@@ -154,7 +154,8 @@ def test_a_time_before_the_log_names_the_earliest(api: Any, errors_of: Any) -> N
 def test_pages_hold_every_record_once_despite_later_changes(api: Any, limit: int) -> None:
     users = [api.create(manager_id=NORTH) for _ in range(5)]
     time = users[-1]["created_at"]
-    listed, cursor = [], {}
+    listed: list[Any] = []
+    cursor: dict[str, str] = {}
     while True:
         page = api.post("get_users", {"as_of": time, "limit": limit, **cursor}).json()
         listed += page["users"]

@@ -65,7 +65,8 @@ def test_it_lists_what_get_users_lists_with_masks(api: Any, users: list[Any], fi
 
 def test_cursors_hold_no_data_of_users_and_lead_through_all_pages(api: Any, users: list[Any]) -> None:
     for filters in ({}, {"as_of": users[1]["created_at"]}):
-        listed, cursor = [], {}
+        listed: list[Any] = []
+        cursor: dict[str, str] = {}
         while True:
             page = api.post("get_users_masked", {"limit": 1, **filters, **cursor}).json()
             listed += page["users"]

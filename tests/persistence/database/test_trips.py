@@ -41,6 +41,8 @@ def _purge(_: Any) -> Callable[[], Any]:
     (timer,) = purge.build(settings.current()).timers
     tick, context = SimpleNamespace(past_due=False), SimpleNamespace(invocation_id="id")
     return lambda: timer_function(timer)(timer=tick, context=context)
+
+
 def _create_many(count: int, **fields: Any) -> Prepare:
     return lambda api: lambda: api.post("create_users", {"users": [api.new_user(**fields) for _ in range(count)]})
 
@@ -157,6 +159,15 @@ CALLS: Final[dict[str, Prepare]] = {
     "`create_user`": _create(),
     "`create_user` with a manager": _create(manager_id=NORTH),
     "`create_user` with a manager who is rejected": _create(manager_id=RETIRED),
+    "`create_user` with a new `Idempotency-Key`": _create_with_a_key,
+    "`create_user` with a used `Idempotency-Key` (a replay)": replay(_create_with_a_key),
+    "`create_users`, one user": _create_many(1),
+    "`create_users`, 1,000 users": _create_many(1000),
+    "`create_users`, 1,000 users with a manager": _create_many(1000, manager_id=NORTH),
+    "`create_users` with a taken number": _create_taken,
+    "`create_users`, a dry run": lambda api: (
+        lambda: api.post("create_users", {"users": [api.new_user()], "dry_run": True})
+    ),
     "`get_user_history` by `user_id`": _get_history("user_id"),
     "`get_user_history` by `mob_num`, a later page": _get_history("mob_num", limit=1),
     "`get_changes`": lambda api: lambda: api.post("get_changes"),
@@ -224,6 +235,9 @@ DECLARED: Final = {
     "attempts": "int", "first_queued_at": "datetime2(6)", "next_attempt_at": "datetime2(6)", "of_entry": "bigint",
     "new_claim": "uniqueidentifier", "own_claim": "uniqueidentifier", "until": "datetime2(6)",
     "uid": "uniqueidentifier",
+    "operation": "nvarchar(10)", "changed_columns": "nvarchar(60)", "changed_by": "nvarchar(400)",
+    "changed_at": "datetime2(6)", "reason": "nvarchar(1000)", "entries": "nvarchar(max)",
+    "new_users": "nvarchar(max)", "manager_ids": "nvarchar(max)",
     "after_changed_at": "datetime2(6)", "after_key": "bigint", "after_other": "datetime2(6)",
     "after_position": "binary(8)", "below_position": "binary(8)",
 }  # fmt: skip
