@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +98,18 @@ async def _ignore(_: Any) -> None:
 def environment() -> dict[str, str]:
     """The environment of a command, without secrets."""
     return {name: value for name, value in os.environ.items() if name not in {PASSWORD_VARIABLE, KEY_VARIABLE}}
+
+
+def end(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
+    """Ends a program by a signal, and returns its output.
+
+    The signal is sent again: Python may miss one that comes just before it waits for a response.
+    """
+    for _ in range(30):
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=2)
+    raise AssertionError("the program goes on")
 
 
 def typed(arguments: list[str], prompt: str, keys: bytes) -> tuple[int, bytes]:

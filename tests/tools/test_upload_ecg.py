@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.accounts import PASSWORD, WRONG, count_sessions
 from tests.support.wfdb_files import write_header, write_record
-from tests.tools.conftest import CTRL_C, PROJECT, Fault, Front, Run, environment, typed
+from tests.tools.conftest import CTRL_C, PROJECT, Fault, Front, Run, end, environment, typed
 from tools.http_calls import describe
 from tools.upload_ecg import PASSWORD_VARIABLE, main
 
@@ -209,8 +209,7 @@ def test_ctrl_c_prints_what_was_uploaded_and_signs_out(tmp_path: Path, front: Fr
     )
     try:
         assert front.hanging.wait(60)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = end(process, signal.SIGINT)
     finally:
         process.kill()
     assert process.returncode == 130, err

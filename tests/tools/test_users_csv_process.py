@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.tools.conftest import PROJECT, Fault, Front, environment, typed
+from tests.tools.conftest import PROJECT, Fault, Front, end, environment, typed
 from tools.users_csv import KEY_VARIABLE
 
 pytestmark = pytest.mark.slow
@@ -53,8 +53,7 @@ def test_an_import_that_was_ended_is_run_again(
     process = start(front, users)
     try:
         assert front.hanging.wait(60)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = end(process, number)
     finally:
         process.kill()
     errors = users.with_name("users.csv.errors.csv")
