@@ -202,6 +202,8 @@ def test_the_statements_that_lock_rows_or_skip_locked_ones_say_so(api: Any, exec
         ("DELETE", "idempotency_keys", FREE),
         ("DELETE", "idempotency_keys", FREE),
     ]
-    (lots,) = [text for text, _ in executed if " OPTION " in text]
+    values, lots = [text for text, _ in executed if " OPTION " in text]
+    assert values.startswith("INSERT INTO user_change_values")
+    assert values.endswith("OPTION (LOOP JOIN)")
     assert lots.startswith("SELECT points_transactions.id")
     assert lots.endswith("OPTION (FAST 100)")

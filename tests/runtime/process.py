@@ -42,7 +42,8 @@ class Runtime:
         self._process = process
         self._pending: dict[str, Future[Response]] = {}
         with killing_if_stuck(process):
-            self.report: dict[str, Any] = json.loads(self._stdout.readline() or "{}")
+            line = self._stdout.readline()
+        self.report: dict[str, Any] = json.loads(line) if line else {"failure": f"no report: {self.log}"}
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
