@@ -73,7 +73,8 @@ def worker_python(python_3_13: Path) -> Path:
             install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(new / "bin/python")]
             _run(*install, "-r", REQUIREMENTS, "-c", CONSTRAINTS, RUNTIME)
             for outdated in ENVIRONMENTS.glob("[0-9a-f]*"):
-                shutil.rmtree(outdated, ignore_errors=True)
+                if outdated != environment:  # which another test run may have made meanwhile
+                    shutil.rmtree(outdated, ignore_errors=True)
             with suppress(OSError):  # another test run was faster
                 new.rename(environment)
         finally:
