@@ -31,4 +31,4 @@ def purge_idempotency_keys(settings: Settings) -> None:
 
 def _delete_some(expired_at: str) -> int:
     with transaction() as connection:
-        return delete_expired(connection, expired_at, limit=SWEEP_LIMIT)
+        return delete_expired(connection, expired_at)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypedDict, get_type_hints
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 
 from api.ecgs.plot import PaperScale
-from api.http.cursors import decode_cursor, encode_cursor
+from api.http.cursors import encode_cursor, read_cursor
 from api.http.requests import OPTIONAL, Request, RequestInvalidError, field
 from domain import ecgs as domain
 from domain.errors import InvalidError, OutOfRangeError, Violation
@@ -66,14 +66,14 @@ def format_cursor(position: Position) -> str:
 
 def parse_cursor(value: object) -> Position:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
-    try:
-        account_id, last = decode_cursor(str(value))
-        position = Position(int(account_id), int(last))
-        if format_cursor(position) == value and 0 < position.last < 2**63:
-            return position
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise CursorInvalidError
+    position = read_cursor(value, _position, format_cursor)
+    if position is None or not 0 < position.last < 2**63:
+        raise CursorInvalidError
+    return position
+
+
+def _position(account_id: Any, last: Any) -> Position:
+    return Position(int(account_id), int(last))
 
 
 def _parse_limit(value: str) -> int:

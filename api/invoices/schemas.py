@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
-from api.http.cursors import decode_cursor, encode_cursor
+from api.http.cursors import encode_cursor, read_cursor
 from api.http.requests import OPTIONAL, Examples, Request, field
 from domain.errors import InvalidError, OutOfRangeError, Violation
 from domain.invoices import errors, fields
@@ -77,13 +77,16 @@ def format_cursor(name: str, last: int) -> str:
 
 def _parse_cursor(value: str, name: str) -> int:
     """Returns the id in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write for this list."""
-    try:
-        _, last = decode_cursor(value)
-        if type(last) is int and 1 <= last <= fields.ID_MAX and format_cursor(name, last) == value:
-            return last
-    except (ValueError, TypeError):
-        pass
-    raise CursorInvalidError
+    last: int | None = read_cursor(value, _last_id, partial(format_cursor, name))
+    if last is None:
+        raise CursorInvalidError
+    return last
+
+
+def _last_id(_: Any, last: Any) -> int:
+    if type(last) is int and 1 <= last <= fields.ID_MAX:
+        return last
+    raise ValueError("no id")
 
 
 class ListQuery(Request):

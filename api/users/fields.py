@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
 
-from api.http.cursors import decode_cursor, encode_cursor
+from api.http.cursors import encode_cursor, read_cursor
 from api.http.requests import field
 from domain.errors import InvalidError
 from domain.timestamps import format_timestamp
@@ -136,11 +136,12 @@ def format_cursor(position: Position | None, *, as_of: bool = False) -> str | No
 
 def parse_cursor(value: object, *, as_of: bool = False) -> Position:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_cursor` did not write."""
-    try:
-        *_, created_at, row_id = decode_cursor(str(value))
-        position = Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))
-        if format_cursor(position, as_of=as_of) == value and 0 <= position.id < 2**63:
-            return position
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise CursorInvalidError
+    position: Position | None = read_cursor(value, _position, partial(format_cursor, as_of=as_of))
+    if position is None or not 0 <= position.id < 2**63:
+        raise CursorInvalidError
+    return position
+
+
+def _position(*parts: Any) -> Position:
+    *_, created_at, row_id = parts
+    return Position(format_timestamp(datetime.fromisoformat(created_at)), int(row_id))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple, NotRequired, Typ
 
 from pydantic import ConfigDict, Field, PlainValidator
 
-from api.http.cursors import decode_cursor, encode_cursor
+from api.http.cursors import encode_cursor, read_cursor
 from api.http.requests import OPTIONAL, Examples, Request, field
 from api.users.fields import CursorInvalidError, MobNum, UserId
 from domain.errors import InvalidError, Violation
@@ -46,14 +46,14 @@ def format_place(place: Place) -> str:
 
 def parse_place(value: object) -> Place:
     """Returns the place in the id of a change. Raises `AfterInvalidError` for what `format_place` did not write."""
-    try:
-        change_id, changed_at = decode_cursor(str(value))
-        place = Place(int(change_id), format_timestamp(datetime.fromisoformat(changed_at)))
-        if format_place(place) == value and (0 < place.change_id < 2**63 or place == START):
-            return place
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise AfterInvalidError
+    place = read_cursor(value, _place, format_place)
+    if place is None or not (0 < place.change_id < 2**63 or place == START):
+        raise AfterInvalidError
+    return place
+
+
+def _place(change_id: Any, changed_at: Any) -> Place:
+    return Place(int(change_id), format_timestamp(datetime.fromisoformat(changed_at)))
 
 
 def format_position(user_id: str, changed_at: str) -> str:
@@ -63,14 +63,16 @@ def format_position(user_id: str, changed_at: str) -> str:
 
 def parse_position(value: object) -> HistoryPosition:
     """Returns the position in a cursor. Raises `CursorInvalidError` for what `format_position` did not write."""
-    try:
-        user_id, changed_at = decode_cursor(str(value))
-        position = HistoryPosition(user_id, format_timestamp(datetime.fromisoformat(changed_at)))
-        if format_position(*position) == value and UUID.fullmatch(user_id):
-            return position
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise CursorInvalidError
+    position = read_cursor(value, _position, lambda position: format_position(*position))
+    if position is None:
+        raise CursorInvalidError
+    return position
+
+
+def _position(user_id: Any, changed_at: Any) -> HistoryPosition:
+    if not UUID.fullmatch(user_id):
+        raise ValueError("no id of a user")
+    return HistoryPosition(user_id, format_timestamp(datetime.fromisoformat(changed_at)))
 
 
 # ---- requests

@@ -182,7 +182,7 @@ def claim_key(
     keys. Raises `LostRaceError` if another transaction deletes the key meanwhile.
     """
     if sweeps:
-        delete_expired(connection, expired_at, limit=SWEEP_LIMIT)
+        delete_expired(connection, expired_at)
     new = {**key.parameters(), "new_hash": call_hash, "now": now}
     if connection.execute(_CLAIM, new).rowcount == 1:
         return None
@@ -195,12 +195,12 @@ def claim_key(
     return _own(rows)
 
 
-def delete_expired(connection: Connection, expired_at: str, *, limit: int) -> int:
-    """Deletes up to `limit` keys stored at `expired_at` or earlier, the oldest first, with their responses.
+def delete_expired(connection: Connection, expired_at: str) -> int:
+    """Deletes up to `SWEEP_LIMIT` keys stored at `expired_at` or earlier, the oldest first, with their responses.
 
     Returns how many. Keys that other transactions have locked are skipped.
     """
-    expired = connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": limit}).scalars().all()
+    expired = connection.execute(_EXPIRED, {"expired_at": expired_at, "row_limit": SWEEP_LIMIT}).scalars().all()
     if expired:
         connection.execute(_DELETE_EXPIRED, {"ids": orjson.dumps([*expired]).decode()})
     return len(expired)

@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, literal_column, select, true
 from sqlalchemy.sql import Select
 
-from persistence.users.tables import CHANGES, LOGS, VALUES
+from persistence.users.tables import CHANGES, LOGS, USER_VALUES, VALUES
 
 _BEGAN_AT: Final = select(LOGS.c.began_at)
-_VALUES: Final = [VALUES.c[name] for name in ("full_name", "mob_num", "pan_num", "created_at", "updated_at")]
+_VALUES: Final = [VALUES.c[name] for name in USER_VALUES]
 _RECORDS: Final = (
     select(
         CHANGES.c.user_id, CHANGES.c.manager_id, *_VALUES, true().label("is_active"), CHANGES.c.change_id.label("id")

@@ -12,7 +12,7 @@ from sqlalchemy.sql import ColumnElement, Select
 from domain.users.changes import Attribution, Change, Operation
 from persistence.database.clauses import check_by_seek, in_json_array, json_rows
 from persistence.database.sqlite import execute_prepared
-from persistence.users.tables import CHANGES, USERS, VALUES
+from persistence.users.tables import CHANGES, USER_VALUES, USERS, VALUES
 
 _ATTRIBUTED: Final = {name: bindparam(name, type_=CHANGES.c[name].type) for name in ("changed_by", "changed_at")}
 _ENTRY: Final = {
@@ -29,16 +29,15 @@ _LOG_MANY: Final = insert(CHANGES).from_select(
 _ONE_USER: Final = CHANGES.c.user_id == bindparam("user_id")
 _IS_NEW: Final = CHANGES.c.changed_at == _ATTRIBUTED["changed_at"]
 _REASON: Final = bindparam("reason", type_=VALUES.c.reason.type)
-_COPIED: Final = ("full_name", "mob_num", "pan_num", "created_at", "updated_at")
 
 
 def _copy_values(which: ColumnElement[bool]) -> Select[Any]:
     current = CHANGES.join(USERS, (USERS.c.user_id == CHANGES.c.user_id) & USERS.c.is_active)
-    copies = select(CHANGES.c.change_id, *(USERS.c[name] for name in _COPIED), _REASON).select_from(current)
+    copies = select(CHANGES.c.change_id, *(USERS.c[name] for name in USER_VALUES), _REASON).select_from(current)
     return copies.where(which, _IS_NEW)
 
 
-_VALUES: Final = ("change_id", *_COPIED, "reason")
+_VALUES: Final = ("change_id", *USER_VALUES, "reason")
 _COPY_ONE: Final = insert(VALUES).from_select([*_VALUES], _copy_values(_ONE_USER))
 _COPY_MANY: Final = insert(VALUES).from_select(
     [*_VALUES], check_by_seek(_copy_values(in_json_array(CHANGES.c.user_id, "user_ids")))

@@ -110,6 +110,9 @@ deletion stays.
 """
 Index("ix_user_change_values_mob_num", VALUES.c.mob_num)
 
+USER_VALUES: Final = ("full_name", "mob_num", "pan_num", "created_at", "updated_at")
+"""The columns that the log copies from the current version of a user."""
+
 LOGS: Final = Table(
     "user_logs",
     SQLModel.metadata,
